@@ -1,0 +1,1 @@
+"""Many trials: propose, distribute, record, judge."""

@@ -1,0 +1,1 @@
+"""What can be searched, and what theory says before any training (numpy only)."""

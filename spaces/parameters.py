@@ -1,0 +1,153 @@
+"""Parameters of a space: each has a domain (outside it is an error) and a search range (where proposals come from)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Value: TypeAlias = float | int | str
+Point: TypeAlias = Mapping[str, Value]
+
+
+class PointError(ValueError):
+    """A point or a value that breaks a rule of its space; the message says the rule, then what came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """The finite numbers from `low` to `high`; `is_open` excludes `low` itself."""
+
+    low: float
+    high: float = math.inf
+    is_open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.is_open else value >= self.low
+        return math.isfinite(value) and above and value <= self.high
+
+    def rule(self, name: str) -> str:
+        """The interval as a sentence: `0 < lr must hold`."""
+        lower = f"{self.low:g} {'<' if self.is_open else '<='} {name}"
+        upper = f" <= {self.high:g}" if math.isfinite(self.high) else ""
+        return f"{lower}{upper} must hold"
+
+
+POSITIVE = Interval(low=0.0, is_open=True)
+NOT_NEGATIVE = Interval(low=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Parameter:
+    """What all parameters share.
+
+    Attributes:
+        name: the field's term.
+        doc: one line, with the unit.
+        when: conditions; active only if every named choice has one of the given values.
+    """
+
+    name: str
+    doc: str = ""
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def is_active(self, point: Point) -> bool:
+        """Whether the conditions hold in `point`."""
+        return all(point.get(parent) in values for parent, values in self.when.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Float(_Parameter):
+    """A real number, searched from `low` to `high`, on a logarithmic scale if `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+    domain: Interval = NOT_NEGATIVE
+
+    def __post_init__(self) -> None:
+        _check_range(self, self.low, self.high, self.log, self.domain)
+
+    def check(self, value: Any) -> float:
+        """`value` as a float of the domain.
+
+        Raises:
+            PointError: not a number, or outside the domain.
+        """
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise PointError(f"{self.name} must be a number, but got {value!r}")
+        if value not in self.domain:
+            raise PointError(f"`{self.domain.rule(self.name)}`, but got {self.name}={value}")
+        return float(value)
+
+    def is_in_range(self, value: Value) -> bool:
+        """Whether proposals could reach `value`."""
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int(_Parameter):
+    """A whole number, searched from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    log: bool = False
+    domain: Interval = NOT_NEGATIVE
+
+    def __post_init__(self) -> None:
+        _check_range(self, self.low, self.high, self.log, self.domain)
+
+    def check(self, value: Any) -> int:
+        """`value` as an int of the domain.
+
+        Raises:
+            PointError: not a whole number, or outside the domain.
+        """
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or value != math.floor(value):
+            raise PointError(f"{self.name} must be a whole number, but got {value!r}")
+        if value not in self.domain:
+            raise PointError(f"`{self.domain.rule(self.name)}`, but got {self.name}={value}")
+        return int(value)
+
+    def is_in_range(self, value: Value) -> bool:
+        """Whether proposals could reach `value`."""
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(_Parameter):
+    """One of a few names."""
+
+    choices: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.choices or len(set(self.choices)) != len(self.choices):
+            raise PointError(f"{self.name} needs choices that differ, but got {list(self.choices)}")
+
+    def check(self, value: Any) -> str:
+        """`value`, if it is one of the choices.
+
+        Raises:
+            PointError: it is not.
+        """
+        if value not in self.choices:
+            raise PointError(f"{self.name} must be one of {', '.join(self.choices)}, but got {value!r}")
+        return str(value)
+
+    def is_in_range(self, value: Value) -> bool:
+        """Whether proposals could reach `value`."""
+        return value in self.choices
+
+
+Parameter: TypeAlias = Float | Int | Choice
+
+
+def _check_range(parameter: _Parameter, low: float, high: float, log: bool, domain: Interval) -> None:
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise PointError(f"{parameter.name}: the search range must be finite and low < high, got {low}..{high}")
+    if log and low <= 0:
+        raise PointError(f"{parameter.name}: a logarithmic search range must begin above 0, but got {low}")
+    if low not in domain or high not in domain:
+        raise PointError(f"{parameter.name}: the search range {low}..{high} leaves the domain")

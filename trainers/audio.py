@@ -1,0 +1,76 @@
+"""Read and write audio files as Signal (wav of every subtype, flac, ogg, mp3: whatever libsndfile reads)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from trainers.signals import Array, Crop, Signal, SignalError, build_signal, loudest_start, window
+
+_CLIPPED_CHUNK = re.compile(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+"""libsndfile's log of a data chunk whose header promises other bytes than the file holds."""
+
+_UNKNOWN_LENGTHS = {0, 0x7FFFFFFF, 0xFFFFFFFF}
+"""Chunk lengths that programs write which stream to a pipe and cannot go back: no sign of truncation."""
+
+
+def read_audio(path: Path, crop: Crop) -> Signal:
+    """Read a recording: mean over its channels, then the crop, then scaled to a peak of 1.
+
+    Raises:
+        SignalError: not audio, truncated, too short, not finite, silent, or the crop lies outside it.
+    """
+    source = str(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            _refuse_truncated(file, source)
+            cropped = window(crop, file.frames, file.samplerate, source)
+            start, samples = cropped or (0, file.frames)
+            values = _read_mono(file, start, samples, source)
+            if cropped is None:
+                assert crop.samples is not None
+                start = loudest_start(values, crop.samples)
+                values = values[start : start + crop.samples]
+            rate_hz, total = float(file.samplerate), file.frames
+    except (soundfile.LibsndfileError, TypeError) as error:
+        # TypeError: soundfile's own for headerless formats (.raw), which need a rate and a layout from the caller.
+        reason = str(error).removeprefix(f"Error opening {source!r}: ").rstrip(".")
+        raise SignalError(f"{source}: a signal must be an audio file that libsndfile reads, but: {reason}") from error
+    return build_signal(values, name=path.stem, source=source, rate_hz=rate_hz, start=start, total=total)
+
+
+def write_audio(path: Path, values: Array, rate_hz: float) -> None:
+    """Write samples (points,) or (points, channels) as 32-bit float wav; nothing is scaled or clipped."""
+    soundfile.write(path, np.asarray(values, dtype=np.float32), round(rate_hz), format="WAV", subtype="FLOAT")
+
+
+def _read_mono(file: soundfile.SoundFile, start: int, samples: int, source: str) -> Array:
+    """`samples` frames from `start` on as (samples, 1), block by block: memory follows the crop, not the channels."""
+    file.seek(start)
+    blocks: list[Array] = []
+    left = samples
+    while left:
+        block = file.read(min(left, 1 << 20), dtype="float64", always_2d=True)
+        if not len(block):
+            raise SignalError(
+                f"{source}: the file is truncated: {file.frames} frames announced, but it ends after "
+                f"{start + samples - left}"
+            )
+        blocks.append(block.mean(axis=1, keepdims=True))
+        left -= len(block)
+    return np.concatenate(blocks)
+
+
+def _refuse_truncated(file: soundfile.SoundFile, source: str) -> None:
+    match = _CLIPPED_CHUNK.search(file.extra_info)
+    if match is None:
+        return
+    announced, present = int(match[1]), int(match[2])
+    if announced > present and announced not in _UNKNOWN_LENGTHS:
+        raise SignalError(
+            f"{source}: the file is truncated: its header announces {announced} bytes of samples, "
+            f"but {present} are there"
+        )

@@ -1,0 +1,57 @@
+"""Tensors and plain data in one file: safetensors with a JSON header, versioned, written atomically, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+FORMAT = 1
+"""Raised whenever what a checkpoint holds changes its meaning."""
+
+
+class CheckpointError(ValueError):
+    """Bytes that are no checkpoint of this version."""
+
+
+def pack(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
+    """Arrays by name and JSON-able facts as bytes."""
+    metadata = {"format": str(FORMAT), "facts": json.dumps(facts)}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return safetensors.numpy.save(contiguous, metadata)
+
+
+def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """What `pack` packed.
+
+    Raises:
+        CheckpointError: damaged, foreign, or of another version.
+    """
+    try:
+        arrays = safetensors.numpy.load(data)
+        # The package reads a header from files only; it is a length (8 bytes, little-endian) and then JSON.
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = header.get("__metadata__", {})
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"a checkpoint must be a safetensors file, but: {error}") from error
+    if metadata.get("format") != str(FORMAT):
+        raise CheckpointError(f"a checkpoint must be of format {FORMAT}, but got {metadata.get('format')!r}")
+    return arrays, json.loads(metadata["facts"])
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` so that `path` holds either what it held before or all of it, whatever dies in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,137 @@
+"""Networks, fits and what comes of them, as plain data (no torch)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_CURVE_POINTS = 100
+"""A curve is kept whole in storage and in MLflow; more points show nothing more on a screen."""
+
+
+class ConfigError(ValueError):
+    """A configuration that breaks a rule; the message says the rule, then what came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """A network before its weights are drawn.
+
+    Attributes:
+        architecture: a name of `trainers.networks`.
+        width: features of each hidden layer.
+        depth: hidden layers.
+        dims: coordinates in.
+        channels: values out.
+        knobs: the architecture's own values (w_first; s0 and s1; ...).
+    """
+
+    architecture: str
+    width: int
+    depth: int
+    dims: int = 1
+    channels: int = 1
+    knobs: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "dims", "channels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`1 <= {name}` must hold, but got {name}={getattr(self, name)}")
+
+    @property
+    def num_weights(self) -> int:
+        """Weights and biases of `depth` hidden layers and a linear output layer."""
+        hidden = (self.depth - 1) * self.width * (self.width + 1)
+        return self.width * (self.dims + 1) + hidden + self.channels * (self.width + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """A full-batch fit with Adam.
+
+    Attributes:
+        steps: weight updates.
+        lr: Adam's learning rate at step 0.
+        decay: factor on the rate ...
+        decay_every: ... after every so many steps.
+    """
+
+    steps: int
+    lr: float
+    decay: float = 0.99
+    decay_every: int = 20
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ConfigError(f"`1 <= steps` must hold, but got steps={self.steps}")
+        if not (0 < self.lr < math.inf):
+            raise ConfigError(f"`0 < lr` must hold, but got lr={self.lr}")
+        if not (0 < self.decay <= 1) or self.decay_every < 1:
+            raise ConfigError(
+                f"`0 < decay <= 1` and `1 <= decay_every` must hold, but got {self.decay}, {self.decay_every}"
+            )
+
+    def lr_at(self, step: int) -> float:
+        """lr decay^floor(step / decay_every)."""
+        return float(self.lr * self.decay ** (step // self.decay_every))
+
+    @property
+    def curve_every(self) -> int:
+        """Steps between two points of the curve, so that it has at most `MAX_CURVE_POINTS`."""
+        return math.ceil(self.steps / MAX_CURVE_POINTS)
+
+
+class Status(StrEnum):
+    """Where a fit stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    DIVERGED = "diverged"
+    NOT_FINITE = "not finite"
+
+
+Curve = list[tuple[int, float]]
+"""(step, PSNR in dB over all points before that step's update)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A fit at some step.
+
+    Attributes:
+        step: updates made.
+        status: running, done, or why it ended early.
+        psnr_db: of the best step so far, over all points; None before the first.
+        snr_db: likewise.
+        best_step: the step before whose update the best was seen.
+        curve: at most 100 points from the start on.
+        fit_seconds: time spent on this fit's steps.
+    """
+
+    step: int
+    status: Status
+    psnr_db: float | None
+    snr_db: float | None
+    best_step: int
+    curve: Curve
+    fit_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitResult:
+    """A finished fit: its last progress, the best step's weights, and what the network then gives.
+
+    Attributes:
+        progress: its last progress.
+        weights: the best step's tensors by name, a copy.
+        output: (points, channels) of the best step's network.
+    """
+
+    progress: Progress
+    weights: Mapping[str, NDArray[np.float32]]
+    output: NDArray[np.float32]

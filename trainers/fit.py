@@ -1,0 +1,233 @@
+"""Fit K networks of one family and shape side by side on one device; K = 1 is the plain case.
+
+Every step is one pass over all points in chunks of rows, with the exact full-batch gradient, so the PSNR over all
+points before each update costs nothing. Lanes share matrix products and nothing else: each has its own weights, knobs,
+optimiser, schedule, step count and end.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainers.checkpoint import CheckpointError, pack, unpack
+from trainers.config import Curve, FitConfig, FitResult, NetworkConfig, Progress, Status
+from trainers.metrics import psnr_db, snr_db
+from trainers.networks import architecture_of, initial_tensors, render
+from trainers.tasks import Task
+
+CHUNK_ROWS = {"cpu": 2_048, "cuda": 65_536}
+"""Rows of a pass: on a CPU the activations of a chunk stay in cache; on a GPU a chunk bounds the memory."""
+
+DIVERGED_POWERS = 1e3
+"""A fit whose MSE exceeds the signal's power this many times has left for good: silence would score 30 dB more."""
+
+
+class FitStack:
+    """Lanes for K networks of one family and shape on one device.
+
+    Args:
+        task: the samples.
+        shape: any configuration of the family; its width, depth, dims and channels hold for every lane.
+        num_lanes: K.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, task: Task, shape: NetworkConfig, *, num_lanes: int = 1, device: str = "cpu") -> None:
+        self.task = task
+        self.device = torch.device(device)
+        self.num_lanes = num_lanes
+        self._architecture = architecture_of(shape)
+        self._x = torch.from_numpy(task.coordinates).to(self.device)
+        self._y = torch.from_numpy(task.values).to(self.device)
+        self._power = task.power
+        self._tensors: dict[str, Tensor] = {}
+        self._factors: dict[str, Tensor] = {}
+        self._lanes: dict[int, _Lane] = {}
+
+    def start(self, lane: int, network: NetworkConfig, fit: FitConfig, seed: int, checkpoint: bytes = b"") -> None:
+        """Put a network into a lane: fresh from `seed`, or where `checkpoint` left it.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged or belongs to another fit.
+        """
+        initial = initial_tensors(network, seed)
+        for name, tensor in initial.items():
+            if name not in self._tensors:
+                stacked = torch.zeros((self.num_lanes, *tensor.shape), device=self.device, requires_grad=True)
+                stacked.grad = torch.zeros_like(stacked)
+                self._tensors[name] = stacked
+        architecture = architecture_of(network)
+        for name, value in architecture.factors(architecture.complete_knobs(network)).items():
+            self._factors.setdefault(name, torch.ones(self.num_lanes, device=self.device))[lane] = value
+        views = {name: stacked.detach()[lane] for name, stacked in self._tensors.items()}
+        for name, view in views.items():
+            grad = self._tensors[name].grad
+            assert grad is not None
+            view.copy_(initial[name])
+            view.grad = grad[lane]
+        self._lanes[lane] = _Lane(views, network, fit, seed, self.task.kind, self._power)
+        if checkpoint:
+            self._lanes[lane].restore_(checkpoint)
+
+    def stop(self, lane: int) -> None:
+        """Take the network out of a lane."""
+        del self._lanes[lane]
+
+    def advance(self, until: Mapping[int, int], seconds: float = math.inf) -> None:
+        """Run the lanes named in `until` until one of them reaches its step or ends, or `seconds` have passed."""
+        deadline = time.perf_counter() + seconds
+        lanes = {lane: self._lanes[lane] for lane in until}
+        while all(lane.status is Status.RUNNING and lane.step < until[number] for number, lane in lanes.items()):
+            began = time.perf_counter()
+            if began > deadline:
+                return
+            losses = self._losses_and_gradients_().tolist()
+            for number, lane in lanes.items():
+                lane.update_(losses[number])
+            shared = (time.perf_counter() - began) / len(lanes)
+            for lane in lanes.values():
+                lane.fit_seconds += shared
+
+    def progress(self, lane: int) -> Progress:
+        """Where a lane stands."""
+        return self._lanes[lane].progress()
+
+    def checkpoint(self, lane: int) -> bytes:
+        """A lane as bytes from which `start` continues exactly."""
+        return self._lanes[lane].checkpoint()
+
+    def result(self, lane: int) -> FitResult:
+        """A lane's best weights and what their network gives."""
+        fitted = self._lanes[lane]
+        rows = CHUNK_ROWS[self.device.type]
+        outputs = [render(fitted.network, fitted.best, chunk) for chunk in torch.split(self._x, rows)]
+        return FitResult(
+            progress=fitted.progress(),
+            weights={name: tensor.cpu().numpy().copy() for name, tensor in fitted.best.items()},
+            output=torch.cat(outputs).cpu().numpy(),
+        )
+
+    def _losses_and_gradients_(self) -> Tensor:
+        """MSE over all points and channels of every lane, (K,); gradients are left in the tensors."""
+        for tensor in self._tensors.values():
+            assert tensor.grad is not None
+            tensor.grad.zero_()
+        losses = torch.zeros(self.num_lanes, device=self.device)
+        rows = CHUNK_ROWS[self.device.type]
+        for x, y in zip(torch.split(self._x, rows), torch.split(self._y, rows), strict=True):
+            output = self._architecture.forward(self._tensors, self._factors, x.expand(self.num_lanes, -1, -1))
+            loss = (output - y).square().sum(dim=(1, 2)) / self._y.numel()
+            # Lanes are independent: the gradient of the sum is each lane's own.
+            torch.autograd.backward(loss.sum())
+            losses += loss.detach()
+        return losses
+
+
+class _Lane:
+    """One network of a stack: views of its slice of every tensor, and all that is its own."""
+
+    def __init__(
+        self, views: dict[str, Tensor], network: NetworkConfig, fit: FitConfig, seed: int, kind: str, power: float
+    ) -> None:
+        self.network = network
+        self.best = {name: view.clone() for name, view in views.items()}
+        self.status = Status.RUNNING
+        self.step = 0
+        self.fit_seconds = 0.0
+        self._views = views
+        self._fit = fit
+        self._seed = seed
+        self._kind = kind
+        self._power = power
+        self._best_mse = math.inf
+        self._best_step = 0
+        self._curve: Curve = []
+        self._optimiser = torch.optim.Adam(views.values(), lr=fit.lr, fused=True)
+
+    def update_(self, mse: float) -> None:
+        """One step, given the MSE before it; the gradients lie in the views."""
+        if not math.isfinite(mse):
+            self.status = Status.NOT_FINITE
+            return
+        if mse < self._best_mse:
+            self._best_mse, self._best_step = mse, self.step
+            for name, view in self._views.items():
+                self.best[name].copy_(view)
+        if self.step % self._fit.curve_every == 0:
+            self._curve.append((self.step, psnr_db(mse, self._kind)))
+        if mse > DIVERGED_POWERS * self._power:
+            self.status = Status.DIVERGED
+            return
+        self._optimiser.param_groups[0]["lr"] = self._fit.lr_at(self.step)
+        self._optimiser.step()
+        self.step += 1
+        if self.step == self._fit.steps:
+            self.status = Status.DONE
+
+    def progress(self) -> Progress:
+        is_scored = math.isfinite(self._best_mse)
+        return Progress(
+            step=self.step,
+            status=self.status,
+            psnr_db=psnr_db(self._best_mse, self._kind) if is_scored else None,
+            snr_db=snr_db(self._best_mse, self._power) if is_scored else None,
+            best_step=self._best_step,
+            curve=list(self._curve),
+            fit_seconds=self.fit_seconds,
+        )
+
+    def checkpoint(self) -> bytes:
+        """Weights, best weights, optimiser and step: the schedule follows the step, and nothing else is random."""
+        arrays = {f"weights/{name}": view for name, view in self._views.items()}
+        arrays |= {f"best/{name}": tensor for name, tensor in self.best.items()}
+        for name, view in self._views.items():
+            for key, tensor in self._optimiser.state.get(view, {}).items():
+                arrays[f"adam/{key}/{name}"] = tensor
+        facts = {
+            "identity": self._identity(),
+            "step": self.step,
+            "best_mse": self._best_mse if math.isfinite(self._best_mse) else None,
+            "best_step": self._best_step,
+            "curve": self._curve,
+            "fit_seconds": self.fit_seconds,
+        }
+        return pack({name: tensor.detach().cpu().numpy() for name, tensor in arrays.items()}, facts)
+
+    def restore_(self, data: bytes) -> None:
+        arrays, facts = unpack(data)
+        if facts["identity"] != self._identity():
+            raise CheckpointError(f"a checkpoint must be of the same fit, but got {facts['identity']}")
+        for name, view in self._views.items():
+            view.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
+            self.best[name].copy_(torch.from_numpy(arrays[f"best/{name}"]))
+            state = {
+                key: torch.from_numpy(arrays[f"adam/{key}/{name}"]).to(view.device)
+                for key in ("step", "exp_avg", "exp_avg_sq")
+                if f"adam/{key}/{name}" in arrays
+            }
+            if state:
+                self._optimiser.state[view] = state
+        self.step = facts["step"]
+        self._best_mse = math.inf if facts["best_mse"] is None else facts["best_mse"]
+        self._best_step = facts["best_step"]
+        self._curve = [(step, value) for step, value in facts["curve"]]
+        self.fit_seconds = facts["fit_seconds"]
+
+    def _identity(self) -> dict[str, Any]:
+        network = {**asdict(self.network), "knobs": dict(self.network.knobs)}
+        return {"network": network, "fit": asdict(self._fit), "seed": self._seed}
+
+
+def fit_network(task: Task, network: NetworkConfig, fit: FitConfig, seed: int, device: str = "cpu") -> FitResult:
+    """Fit one network from a fresh start to its end."""
+    stack = FitStack(task, network, device=device)
+    stack.start(0, network, fit, seed)
+    stack.advance({0: fit.steps})
+    return stack.result(0)
