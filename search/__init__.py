@@ -1,1 +1,30 @@
-"""Many trials: propose, distribute, record, judge."""
+"""Many trials: propose, distribute, record, judge.
+
+From a script: `from search import StudySpec, run_study, predict, fit_point`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.config import StudySpec
+    from search.point import fit_point, predict
+    from search.run import run_study
+
+__all__ = ["StudySpec", "fit_point", "predict", "run_study"]
+
+_HOMES = {
+    "StudySpec": "search.config",
+    "fit_point": "search.point",
+    "predict": "search.point",
+    "run_study": "search.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `import search` alone loads neither ray nor torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'search' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

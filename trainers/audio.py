@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from trainers.signals import Array, Crop, Signal, SignalError, build_signal, loudest_start, window
 
@@ -42,9 +44,15 @@ def read_audio(path: Path, crop: Crop) -> Signal:
     return build_signal(values, name=path.stem, source=source, rate_hz=rate_hz, start=start, total=total)
 
 
-def write_audio(path: Path, values: Array, rate_hz: float) -> None:
+def write_audio(path: Path, values: NDArray[np.floating[Any]], rate_hz: float) -> None:
     """Write samples (points,) or (points, channels) as 32-bit float wav; nothing is scaled or clipped."""
     soundfile.write(path, np.asarray(values, dtype=np.float32), round(rate_hz), format="WAV", subtype="FLOAT")
+
+
+def read_wav(path: Path) -> Array:
+    """Samples (points, channels) as `write_audio` wrote them: not mixed, cropped or scaled."""
+    values, _ = soundfile.read(path, dtype="float64", always_2d=True)
+    return np.asarray(values)
 
 
 def _read_mono(file: soundfile.SoundFile, start: int, samples: int, source: str) -> Array:

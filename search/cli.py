@@ -1,0 +1,305 @@
+"""The commands: `winnow predict`, `fit`, `run`, `status`, `export`, `ui`. Imports that take time happen inside them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from search.config import SpecError, StoreSettings, read_spec
+from search.options import given, section_options
+
+DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+DEFAULT_STORE = StoreSettings().store
+
+json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
+store_option = click.option(
+    "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="folder of the studies"
+)
+storage_option = click.option("--storage", help="Optuna storage URL in place of the store's journal")
+
+
+class UsageError(ValueError):
+    """Wrong use of a command; one line."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="winnow-inr")
+def cli() -> None:
+    """Find the initialisation with which a neural network fits your signal best, and what a closed form would give.
+
+    SIGNAL is an audio file (wav, flac, ogg, mp3) or synthetic:NAME (tone, pink, bright).
+    """
+
+
+@cli.command()
+@click.argument("signals", nargs=-1, required=True, metavar="SIGNAL...")
+@section_options("signal")
+@section_options("network", "width")
+@section_options("search", "heuristic")
+@json_option
+def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Print the spectrum of each signal and every law's point for it, at once."""
+    spec = _spec(None, options)
+    from search.point import predict as predict_signals
+    from trainers.signals import Crop
+
+    document = predict_signals(
+        signals,
+        crop=Crop(samples=spec.signal.samples, start=spec.signal.start),
+        heuristics=spec.search.heuristic,
+        width=spec.network.width,
+    )
+    if as_json:
+        _print_json(document)
+        return
+    for entry in document["signals"]:
+        click.echo(
+            f"{entry['signal']}: {entry['kind']}, {entry['samples']:,} samples at {entry['rate_hz']:g} Hz, "
+            f"centroid {entry['centroid']:.4f}, Nyquist {entry['nyquist_rad']:.0f} rad"
+        )
+        for name, point in entry["predictions"].items():
+            click.echo(f"  {name:<10} " + "  ".join(f"{key} = {value:.6g}" for key, value in point.items()))
+
+
+@cli.command()
+@click.argument("signal", metavar="SIGNAL")
+@section_options("search", "space")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="a parameter's value; repeatable")
+@click.option("--heuristic", help="takes what --set leaves open from this heuristic")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="fits, each with its own seed")
+@section_options("search", "seed")
+@section_options("signal")
+@section_options("network")
+@section_options("fit")
+@section_options("workers", "cpus_per_worker")
+@json_option
+def fit(
+    signal: str, assignments: tuple[str, ...], heuristic: str | None, seeds: int, as_json: bool, **options: Any
+) -> None:
+    """Fit one point with several seeds; what --set leaves open is the space's published default."""
+    spec = _spec(None, options)
+    partial = _assignments(assignments)
+    if spec.fit.lr is not None:
+        partial["lr"] = spec.fit.lr
+    from search.point import fit_point
+    from trainers.signals import Crop
+
+    document = fit_point(
+        signal,
+        partial,
+        space=spec.search.space,
+        heuristic=heuristic,
+        crop=Crop(samples=spec.signal.samples, start=spec.signal.start),
+        width=spec.network.width,
+        depth=spec.network.depth,
+        steps=spec.fit.steps,
+        seeds=seeds,
+        study_seed=spec.search.seed,
+        threads=options["cpus_per_worker"] or os.cpu_count() or 1,
+    )
+    if as_json:
+        _print_json(document)
+    else:
+        values = [value for value in document["psnr_db"] if value is not None]
+        point = " ".join(f"{key}={value:.6g}" for key, value in document["params"].items())
+        click.echo(f"{signal}: {document['space']} {point}, {document['steps']} steps")
+        for psnr, snr, step, status in zip(
+            document["psnr_db"], document["snr_db"], document["best_step"], document["status"], strict=True
+        ):
+            scored = f"PSNR {psnr:.2f} dB, SNR {snr:.2f} dB at step {step}" if psnr is not None else "no finite loss"
+            click.echo(f"  {scored} ({status})")
+        if len(values) > 1:
+            from search.stats import describe
+
+            sample = describe(values)
+            click.echo(f"  mean {sample.mean:.2f} dB, sd {sample.sd:.2f} dB over {sample.num} seeds")
+    if all(value is None for value in document["psnr_db"]):
+        raise RuntimeError(f"no fit of this point had a finite loss ({document['status'][0]})")
+
+
+@cli.command()
+@click.argument("signals", nargs=-1, metavar="SIGNAL...")
+@click.option("--name", help="of the campaign; with it, the same command resumes (default: space and date)")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
+@section_options("search")
+@section_options("signal")
+@section_options("network")
+@section_options("fit")
+@section_options("workers")
+@section_options("store")
+@json_option
+def run(signals: tuple[str, ...], name: str | None, config: Path | None, as_json: bool, **options: Any) -> None:
+    """Search each signal's best point, compare it with baselines and predictions, keep everything in MLflow.
+
+    The same command again continues the study.
+    """
+    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value}
+    spec = _spec(config, options, top)
+    from search.display import Terminal
+    from search.run import run_study
+
+    document = run_study(spec, display=Terminal())
+    if as_json:
+        _print_json(document)
+        return
+    from rich.console import Console
+
+    from search.table import sentence_of, to_rich
+
+    console = Console(highlight=False)
+    store = f" --store {spec.store.store}" if spec.store.store != DEFAULT_STORE else ""
+    for summary in document["studies"]:
+        console.print(to_rich(summary))
+        console.print(sentence_of(summary), markup=False, soft_wrap=True)
+        console.print(f"pictures: {spec.store.store / 'studies' / summary['study']}", markup=False, soft_wrap=True)
+        console.print(f"weights:  winnow export {summary['study']}{store}", markup=False, soft_wrap=True)
+    where = f"at {spec.store.tracking_uri}" if spec.store.tracking_uri else f"winnow ui{store}"
+    console.print(f"MLflow:   {where}", markup=False, soft_wrap=True)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@store_option
+@storage_option
+@json_option
+def status(name: str | None, store: Path, storage: str | None, as_json: bool) -> None:
+    """Show where studies stand: all of them, a campaign's, or one."""
+    from search.report import find_studies, status_of
+
+    document = {"studies": [status_of(study) for study in find_studies(store, storage, name)]}
+    if as_json:
+        _print_json(document)
+        return
+    for entry in document["studies"]:
+        done = sum(entry["trials"].values())
+        best = entry["best"]
+        point = " ".join(f"{key}={value:.4g}" for key, value in best["params"].items()) if best else "nothing yet"
+        confirmed = best and best["confirmed"]
+        score = (
+            f"{confirmed['mean_psnr_db']:.1f} dB confirmed"
+            if confirmed
+            else f"{best['psnr_db']:.1f} dB"
+            if best
+            else ""
+        )
+        click.echo(f"{entry['study']}: {entry['state']}, {done}/{entry['budget']} trials, {point} {score}".rstrip())
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("winner"), show_default=True, help="folder to write"
+)
+@store_option
+@storage_option
+@json_option
+def export(name: str, out: Path, store: Path, storage: str | None, as_json: bool) -> None:
+    """Write a study's winner: weights (safetensors), recipe (JSON), and a snippet for one's own code."""
+    from search.report import export_winner
+
+    written = export_winner(store, storage, name, out)
+    if as_json:
+        _print_json({"study": name, "files": [str(path) for path in written]})
+        return
+    for path in written:
+        click.echo(path)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="address to bind; others can reach 0.0.0.0")
+@store_option
+def ui(port: int, host: str, store: Path) -> None:
+    """Open the MLflow UI on the store, on this machine alone."""
+    from search.server import serve_ui
+
+    serve_ui(store, host, port)
+
+
+def main() -> None:
+    """The console script: one line for each error, and its exit code."""
+    try:
+        result = cli.main(standalone_mode=False)
+        code = result if isinstance(result, int) else DONE
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except click.ClickException as error:
+        code = _fail(error.format_message(), WRONG_USAGE)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:  # the outermost edge: what is known gets its line, the rest its traceback
+        known = _known(error)
+        if known is None:
+            raise
+        code = known
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _known(error: Exception) -> int | None:
+    """Say an error that we foresaw, and give its exit code; None for those that we did not."""
+    from search.driver import DriverError
+    from search.plan import InputError
+    from search.storage import StorageError, StudyError
+    from search.study import Interrupted, NothingFoundError
+    from search.workers import WorkersError
+    from spaces.laws import LawError
+    from spaces.parameters import PointError
+    from trainers.config import ConfigError
+    from trainers.signals import SignalError
+
+    if isinstance(error, Interrupted):
+        click.echo(f"interrupted: {error}; the same command continues", err=True)
+        return INTERRUPTED
+    if isinstance(error, InputError):
+        return [_fail(line, WRONG_USAGE) for line in error.lines][-1]
+    if isinstance(error, (UsageError, SpecError, SignalError, PointError, LawError, ConfigError, StudyError)):
+        return _fail(str(error), WRONG_USAGE)
+    if isinstance(error, (StorageError, WorkersError, DriverError, NothingFoundError, OSError)):
+        return _fail(str(error), WORLD_FAILED)
+    return None
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    click.echo(f"error: {line}", err=True)
+    return code
+
+
+def _spec(config: Path | None, options: Mapping[str, Any], top: Mapping[str, Any] | None = None) -> Any:
+    sections = ("signal", "network", "fit", "search", "workers", "store")
+    return read_spec(config, {"": top or {}, **{section: given(section, options) for section in sections}})
+
+
+def _assignments(texts: tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set takes NAME=VALUE, but got {text!r}")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+def _print_json(document: Any) -> None:
+    click.echo(json.dumps(_finite(document), indent=2))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is not finite becomes null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value

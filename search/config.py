@@ -1,0 +1,190 @@
+"""StudySpec: what a user asks for, from a TOML file and the command line; validated, unknown keys refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+"""Names become folders of the store, parts of study names and MLflow experiments."""
+
+
+class SpecError(ValueError):
+    """A specification that breaks a rule; the message says the rule, then what came."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SignalSettings(_Section):
+    """Which samples are fitted."""
+
+    samples: int | None = Field(None, ge=1, description="samples to fit (all unless given)")
+    start: float | Literal["loudest"] | None = Field(
+        None, description="seconds from the beginning, or 'loudest' (the middle unless given)"
+    )
+
+
+class NetworkSettings(_Section):
+    """The network's size."""
+
+    width: int = Field(128, ge=1, le=8192, description="features of a hidden layer")
+    depth: int = Field(4, ge=1, le=64, description="hidden layers")
+
+
+class FitSettings(_Section):
+    """How long and how fast one network is trained."""
+
+    steps: int = Field(500, ge=1, le=10_000_000, description="full-batch Adam steps of a fit")
+    lr: float | None = Field(None, gt=0, le=1e3, description="fixes the learning rate instead of searching it")
+
+
+class SearchSettings(_Section):
+    """What is searched, and against what."""
+
+    space: str = Field("siren2", description="named space to search")
+    task: Literal["fit"] = Field("fit", description="samples that are trained on: fit (all)")
+    objective: Literal["fit"] = Field("fit", description="what is maximised: fit (PSNR over the trained samples)")
+    coordinates: Literal["ridge", "plain"] = Field(
+        "ridge", description="what the sampler draws: the bandwidth (ridge) or the parameters (plain)"
+    )
+    heuristic: tuple[str, ...] = Field((), description="prediction to compare with; repeatable (all unless given)")
+    trials: int = Field(64, ge=1, le=1_000_000, description="points to propose")
+    pruner: Literal["asha", "none"] = Field("asha", description="stop weak trials at rungs, or none")
+    confirm: int = Field(5, ge=0, le=1000, description="fresh seeds that confirm the result; 0 skips")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the study")
+    deterministic: bool = Field(False, description="same table of trials for any number of workers (CPU)")
+
+
+class WorkerSettings(_Section):
+    """Who fits."""
+
+    workers: int | None = Field(
+        None, ge=0, le=100_000, description="Ray actors (one per CPU or GPU unless given); 0 runs without Ray"
+    )
+    cpus_per_worker: int = Field(1, ge=1, le=4096, description="CPUs, and threads, of each worker")
+    gpus_per_worker: float | None = Field(
+        None, ge=0, le=64, description="GPUs of each worker, fractions allowed (1 where there are GPUs unless given)"
+    )
+    lanes: int = Field(1, ge=1, le=4096, description="trials that a worker fits side by side")
+    address: str | None = Field(None, description="of a running Ray cluster, host:port or ray://host:port")
+
+
+class StoreSettings(_Section):
+    """Where everything is kept."""
+
+    store: Path = Field(Path("winnow-store"), description="folder of studies, journal and MLflow's database")
+    storage: str | None = Field(None, description="Optuna storage URL in place of the store's journal")
+    tracking_uri: str | None = Field(None, description="MLflow server in place of the store's database")
+
+
+class StudySpec(_Section):
+    """All that `winnow run` needs; one section a table of the TOML file."""
+
+    name: str | None = Field(None, description="of the campaign (space and date unless given)")
+    signals: tuple[str, ...] = Field((), description="files or synthetic:NAME")
+    signal: SignalSettings = SignalSettings()
+    network: NetworkSettings = NetworkSettings()
+    fit: FitSettings = FitSettings()
+    search: SearchSettings = SearchSettings()
+    workers: WorkerSettings = WorkerSettings()
+    store: StoreSettings = StoreSettings()
+
+    def settings_fingerprint(self) -> dict[str, Any]:
+        """The settings that decide the results of a study; others may change when it is resumed."""
+        search = self.search.model_dump(mode="json")
+        free = ("trials", "confirm", "heuristic")
+        return {
+            **self.signal.model_dump(mode="json"),
+            **self.network.model_dump(mode="json"),
+            **self.fit.model_dump(mode="json"),
+            **{key: value for key, value in search.items() if key not in free},
+        }
+
+    def default_name(self, date: str) -> str:
+        """`<space>-<date>-<4 digits>`: the digits are of the settings, so that other settings get another name."""
+        text = json.dumps(self.settings_fingerprint(), sort_keys=True)
+        return f"{self.search.space}-{date}-{hashlib.sha256(text.encode()).hexdigest()[:4]}"
+
+
+SECTIONS: Mapping[str, type[_Section]] = {
+    "signal": SignalSettings,
+    "network": NetworkSettings,
+    "fit": FitSettings,
+    "search": SearchSettings,
+    "workers": WorkerSettings,
+    "store": StoreSettings,
+}
+
+
+def read_spec(path: Path | None, given: Mapping[str, Mapping[str, Any]]) -> StudySpec:
+    """A StudySpec from a TOML file (or none) and what the command line gave, which wins.
+
+    Args:
+        path: a file with keys of StudySpec and tables named after its sections.
+        given: section to key to value; the section "" holds `name` and `signals`.
+
+    Raises:
+        SpecError: unreadable file, unknown key, or a value that breaks its rule.
+    """
+    data: dict[str, Any] = _read_toml(path) if path else {}
+    for section, values in given.items():
+        target = data if section == "" else data.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise SpecError(f"{path}: [{section}] must be a table, but got {target!r}")
+        target.update(values)
+    try:
+        spec = StudySpec.model_validate(data)
+    except ValidationError as error:
+        raise SpecError(_first_rule(error)) from error
+    if spec.name is not None and not re.fullmatch(NAME_PATTERN, spec.name):
+        raise SpecError(
+            f"a name must begin with a letter or digit and hold only those, '.', '_' and '-', but got {spec.name!r}"
+        )
+    return spec
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path}: must be TOML, but: {error}") from error
+
+
+_RULES: Mapping[str, str] = {
+    "greater_than_equal": "`{ge} <= {key}` must hold",
+    "greater_than": "`{gt} < {key}` must hold",
+    "less_than_equal": "`{key} <= {le}` must hold",
+    "less_than": "`{key} < {lt}` must hold",
+    "literal_error": "{key} must be one of {expected}",
+    "finite_number": "{key} must be finite",
+}
+
+
+def _first_rule(error: ValidationError) -> str:
+    """The first broken rule as one line: the rule, then what came."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    section = location[0] if location[0] in SECTIONS and len(location) > 1 else ""
+    key = location[1] if section else location[0]
+    if first["type"] == "extra_forbidden":
+        model = SECTIONS[section] if section else StudySpec
+        where = f" in [{section}]" if section else ""
+        return f"unknown key {key!r}{where}; known keys: {', '.join(model.model_fields)}"
+    if key == "start":
+        return f"start must be a number of seconds or 'loudest', but got start={first['input']}"
+    template = _RULES.get(first["type"])
+    rule = template.format(key=key, **first.get("ctx", {})) if template else f"{key}: {first['msg'].lower()}"
+    return f"{rule}, but got {key}={first['input']}"

@@ -1,0 +1,90 @@
+"""Selection and confirmation: the luckiest trial is not the best point, so fresh seeds choose and others judge."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search.references import Reference, best_of
+from search.storage import Record
+from search.trial import Purpose, State, TrialBuilder, TrialSpec
+from spaces.space import Space
+
+NUM_LEADING = 5
+"""Leading points that are refitted before one of them is recommended."""
+
+NUM_SELECT_SEEDS = 3
+"""Seeds that choose among them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A point to be refitted on fresh seeds.
+
+    Attributes:
+        label: `#17`, or a reference's name.
+        record: of the trial or reference fit that brought it here.
+        architecture: of its network.
+    """
+
+    label: str
+    record: Record
+    architecture: str
+
+    def specs(self, builder: TrialBuilder, purpose: Purpose, repeats: int, *, keep: bool = False) -> list[TrialSpec]:
+        """One trial for each seed."""
+        return [
+            builder.build(
+                f"{purpose}/{self.label}/{repeat}",
+                space=self.record.space,
+                architecture=self.architecture,
+                point=self.record.point,
+                purpose=purpose,
+                repeat=repeat,
+                keep=keep,
+            )
+            for repeat in range(repeats)
+        ]
+
+
+def leading(trials: Sequence[Record], space: Space) -> list[Candidate]:
+    """The five points of highest PSNR among the trials that ran to their end, best first."""
+    complete = [r for r in trials if r.state is State.COMPLETE and r.psnr_db is not None]
+    complete.sort(key=lambda record: (-(record.psnr_db or 0.0), record.number))
+    return [
+        Candidate(label=record.label, record=record, architecture=space.architecture)
+        for record in complete[:NUM_LEADING]
+    ]
+
+
+def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record]) -> Candidate | None:
+    """The candidate of the best mean over the select seeds; one that failed on a seed is out."""
+
+    def mean(candidate: Candidate) -> float | None:
+        values = seed_values(candidate.label, Purpose.SELECT, confirmations)
+        complete = [values.get(repeat) for repeat in range(NUM_SELECT_SEEDS)]
+        return None if None in complete else statistics.fmean(v for v in complete if v is not None)
+
+    means = {candidate.label: mean(candidate) for candidate in candidates}
+    scored = [candidate for candidate in candidates if means[candidate.label] is not None]
+    return max(scored, key=lambda candidate: means[candidate.label] or 0.0, default=None)
+
+
+def judged(references: Sequence[Reference], records: Sequence[Record]) -> list[Candidate]:
+    """Every reference at its best learning rate."""
+    best = [(reference, best_of(reference, records)) for reference in references]
+    return [
+        Candidate(label=reference.name, record=record, architecture=reference.space.architecture)
+        for reference, record in best
+        if record is not None
+    ]
+
+
+def seed_values(label: str, purpose: Purpose, confirmations: Sequence[Record]) -> dict[int, float]:
+    """PSNR in dB by repeat, of the fits that brought one."""
+    return {
+        record.repeat: record.psnr_db
+        for record in confirmations
+        if record.label == label and record.purpose == purpose and record.psnr_db is not None
+    }

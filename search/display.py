@@ -1,0 +1,148 @@
+"""Live progress on stderr: what runs, what was stopped, the best so far against prediction and baseline, time left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.storage import Record
+from search.trial import State, TrialSpec
+from trainers.config import Progress
+
+PLAIN_SECONDS = 10.0
+"""Between two lines where stderr is no terminal."""
+
+
+class Display(Protocol):
+    """What `run` tells a person while it works."""
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+
+    def phase(self, title: str, total: int, done: int = 0) -> None:
+        """A phase of `total` trials begins, of which `done` are there from an earlier session."""
+
+    def watch(self, spec: TrialSpec, progress: Progress) -> None:
+        """A running trial moved."""
+
+    def ended(self, record: Record) -> None:
+        """A trial ended."""
+
+    def references(self, best: Mapping[str, float]) -> None:
+        """PSNR in dB of each reference."""
+
+    def close(self) -> None:
+        """No more."""
+
+
+class Silent:
+    """Nothing, for scripts."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def phase(self, title: str, total: int, done: int = 0) -> None:
+        """Nothing."""
+
+    def watch(self, spec: TrialSpec, progress: Progress) -> None:
+        """Nothing."""
+
+    def ended(self, record: Record) -> None:
+        """Nothing."""
+
+    def references(self, best: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Terminal:
+    """On stderr: a live panel in a terminal, a line every ten seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Live | None = None
+        self._title, self._total, self._done, self._before = "", 0, 0, 0
+        self._began = self._spoke = time.monotonic()
+        self._running: dict[str, tuple[TrialSpec, Progress]] = {}
+        self._states: Counter[State] = Counter()
+        self._best: Record | None = None
+        self._references: Mapping[str, float] = {}
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def phase(self, title: str, total: int, done: int = 0) -> None:
+        """Begin a phase."""
+        self._title, self._total, self._done, self._before = title, total, done, done
+        self._began = self._spoke = time.monotonic()
+        self._running, self._states, self._best = {}, Counter(), None
+        if self._console.is_terminal and self._live is None:
+            self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+            self._live.start()
+        elif not self._console.is_terminal:
+            self.say(f"{title}: {total} trials" + (f", {done} of them done" if done else ""))
+
+    def watch(self, spec: TrialSpec, progress: Progress) -> None:
+        """Show a running trial."""
+        self._running[spec.key] = (spec, progress)
+        if self._live is None and time.monotonic() - self._spoke > PLAIN_SECONDS:
+            self._spoke = time.monotonic()
+            self.say(f"  {self._counts()}; {self._standing()}{self._left()}")
+
+    def ended(self, record: Record) -> None:
+        """Count it, and keep the best."""
+        self._running.pop(record.key, None)
+        self._done += 1
+        self._states[record.state] += 1
+        if record.state is State.COMPLETE and (record.psnr_db or 0.0) > (
+            self._best.psnr_db or 0.0 if self._best else -1e9
+        ):
+            self._best = record
+
+    def references(self, best: Mapping[str, float]) -> None:
+        """Remember what to compare with."""
+        self._references = best
+
+    def close(self) -> None:
+        """Take the panel away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _render(self) -> Group:
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(Text(self._title, style="bold"), ProgressBar(total=self._total, completed=self._done, width=40))
+        running = Table.grid(padding=(0, 2))
+        for spec, progress in sorted(self._running.values(), key=lambda pair: pair[0].key)[:8]:
+            psnr = f"{progress.psnr_db:.1f} dB" if progress.psnr_db is not None else ""
+            point = " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in spec.point.items())
+            running.add_row(f"  {spec.key}", f"step {progress.step}/{spec.fit.steps}", psnr, point)
+        return Group(bar, Text(f"  {self._counts()}{self._left()}"), Text(f"  {self._standing()}"), running)
+
+    def _counts(self) -> str:
+        parts = [f"{self._done}/{self._total} done", f"{len(self._running)} running"]
+        parts += [f"{count} {state}" for state, count in self._states.items() if state is not State.COMPLETE]
+        return ", ".join(parts)
+
+    def _standing(self) -> str:
+        best = f"best {self._best.label} {self._best.psnr_db:.1f} dB" if self._best else "nothing complete yet"
+        references = ", ".join(f"{name} {value:.1f}" for name, value in self._references.items())
+        return f"{best} (against {references})" if references else best
+
+    def _left(self) -> str:
+        fresh = self._done - self._before
+        if fresh < 1 or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._began) / fresh * (self._total - self._done)
+        return f"; about {seconds:.0f} s left" if seconds < 120 else f"; about {seconds / 60:.0f} min left"

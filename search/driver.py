@@ -1,0 +1,289 @@
+"""The loop: keep every lane busy, decide at rungs, take back what dead workers had, hand on what ended.
+
+Workers and sources are protocols: the loop knows neither Ray nor Optuna. What a source writes (storage, MLflow) is
+written after the next call has been sent, so a lane never waits for a disk.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from search.trial import Attempt, Outcome, State, TrialSpec
+from search.workers import Lost, Report, Segment, Start, Workers
+from trainers.config import FitResult, Progress, Status
+
+SEGMENT_SECONDS = 2.0
+"""Longest call to a worker: how stale a progress display, and how late the answer to Ctrl-C, may be."""
+
+CHECKPOINT_SECONDS = 20.0
+"""A trial has this much worth losing before its state is fetched (again)."""
+
+MAX_DEATHS = 3
+"""A trial that was on board of so many workers that died is failed: it may be what kills them."""
+
+MAX_SAME_ERRORS = 3
+"""The same exception of our own so many times ends the study: the next trial would raise it too."""
+
+ADVICE = {
+    Status.DIVERGED: "the fit diverged: a lower learning rate or smaller scales may hold it",
+    Status.NOT_FINITE: "the loss is not finite: the point is outside what float32 can hold",
+}
+
+
+class DriverError(RuntimeError):
+    """The same exception came back too often."""
+
+
+class Source(Protocol):
+    """Where trials come from and where their outcomes go."""
+
+    def next(self) -> tuple[TrialSpec, bytes] | None:
+        """The next trial and its checkpoint (empty for a fresh start); None if there is none for now."""
+
+    def goes_on(self, spec: TrialSpec, rung: int, psnr_db: float) -> bool:
+        """Whether a trial continues beyond a rung, given its PSNR there; must not wait for a disk."""
+
+    def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
+        """Keep the state of a running trial."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """Take an outcome."""
+
+
+@dataclass
+class _Running:
+    """A trial on board of a worker."""
+
+    spec: TrialSpec
+    checkpoint: bytes
+    started: float
+    saved: float
+    attempts: list[Attempt] = field(default_factory=list)
+    rung_values: dict[int, float] = field(default_factory=dict)
+    progress: Progress | None = None
+
+    def outcome(self, state: State, reason: str = "", result: FitResult | None = None) -> Outcome:
+        return Outcome(
+            spec=self.spec,
+            state=state,
+            progress=self.progress,
+            reason=reason,
+            rung_values=self.rung_values,
+            attempts=tuple(self.attempts),
+            result=result,
+            started=self.started,
+            ended=time.time(),
+        )
+
+
+class Driver:
+    """Runs sources on a pool of workers.
+
+    Args:
+        workers: the pool; stays open.
+        stop: set from outside to end early; running trials are checkpointed and stay unfinished.
+        watch: called with the progress of every running trial, for a display.
+    """
+
+    def __init__(
+        self, workers: Workers, stop: threading.Event, watch: Callable[[TrialSpec, Progress], None] | None = None
+    ) -> None:
+        self._workers = workers
+        self._stop = stop
+        self._watch = watch or (lambda spec, progress: None)
+        self._errors: Counter[str] = Counter()
+        self._boards: dict[int, dict[int, _Running]] = {}
+        self._busy: set[int] = set()
+        self._ready: deque[_Running] = deque()
+
+    def run(self, source: Source) -> bool:
+        """Run all that a source gives; whether it came to its end (False: it was stopped).
+
+        Raises:
+            DriverError: the same exception of our own came three times.
+        """
+        self._boards = {worker: {} for worker in self._workers.ids()}
+        self._busy, self._ready = set(), deque()
+        while not self._stop.is_set():
+            self._feed_idle(source)
+            if not self._busy:
+                return True
+            self._draw_ahead(source)
+            for event in self._workers.wait(SEGMENT_SECONDS):
+                outcomes = self._take(event, source)
+                for outcome in outcomes:
+                    source.finish(outcome)
+        self._land(source)
+        return False
+
+    def _feed_idle(self, source: Source) -> None:
+        for worker, board in self._boards.items():
+            if worker not in self._busy:
+                self._send(worker, board, source)
+
+    def _send(self, worker: int, board: dict[int, _Running], source: Source) -> None:
+        """Fill a worker's free lanes and send its next segment, if it has any trial."""
+        starts = []
+        for lane in range(self._workers.lanes):
+            if lane in board:
+                continue
+            running = self._next_ready(source)
+            if running is None:
+                break
+            board[lane] = running
+            starts.append(Start(lane=lane, spec=running.spec, checkpoint=running.checkpoint))
+        if not board:
+            return
+        now = time.monotonic()
+        self._submit(
+            worker,
+            start=tuple(starts),
+            until={lane: running.spec.stop_after(_step(running)) for lane, running in board.items()},
+            seconds=SEGMENT_SECONDS,
+            checkpoint=tuple(lane for lane, run in board.items() if now - run.saved > CHECKPOINT_SECONDS),
+        )
+
+    def _submit(
+        self,
+        worker: int,
+        *,
+        start: tuple[Start, ...] = (),
+        until: dict[int, int],
+        seconds: float,
+        checkpoint: tuple[int, ...],
+    ) -> None:
+        task = next(iter(self._boards[worker].values())).spec.task
+        segment = Segment(task=task, start=start, until=until, seconds=seconds, checkpoint=checkpoint)
+        self._workers.submit(worker, segment)
+        self._busy.add(worker)
+
+    def _next_ready(self, source: Source) -> _Running | None:
+        if not self._ready:
+            self._draw(source)
+        return self._ready.popleft() if self._ready else None
+
+    def _draw(self, source: Source) -> bool:
+        drawn = source.next()
+        if drawn is None:
+            return False
+        spec, checkpoint = drawn
+        self._ready.append(_Running(spec=spec, checkpoint=checkpoint, started=time.time(), saved=time.monotonic()))
+        return True
+
+    def _draw_ahead(self, source: Source) -> None:
+        """Have half as many trials ready as there are lanes: enough for those that end while one is drawn."""
+        ahead = max(1, len(self._boards) * self._workers.lanes // 2)
+        while len(self._ready) < ahead and self._draw(source):
+            pass
+
+    def _take(self, event: Report | Lost, source: Source) -> list[Outcome]:
+        """Decide what an event means and send the worker on; what ended is returned, to be written afterwards."""
+        self._busy.discard(event.worker)
+        if isinstance(event, Lost):
+            return self._take_lost(event)
+        board = self._boards[event.worker]
+        outcomes: list[Outcome] = []
+        for lane, progress in event.progress.items():
+            running = board[lane]
+            running.progress = progress
+            self._watch(running.spec, progress)
+            outcome = self._decide(running, source, event.results.get(lane))
+            if outcome:
+                outcomes.append(outcome)
+                del board[lane]
+        saved = [(board[lane], data) for lane, data in event.checkpoints.items() if lane in board]
+        for running, data in saved:
+            running.checkpoint, running.saved = data, time.monotonic()
+        if not self._stop.is_set():
+            self._send(event.worker, board, source)
+        for running, data in saved:
+            source.save_checkpoint(running.spec, data)
+        return outcomes
+
+    def _decide(self, running: _Running, source: Source, result: FitResult | None) -> Outcome | None:
+        """An outcome, if the trial is at its end or not worth going on."""
+        progress = running.progress
+        if progress is None:
+            return None
+        if progress.status is Status.DONE:
+            return running.outcome(State.COMPLETE, result=result)
+        if progress.status is not Status.RUNNING:
+            state = State.PRUNED if progress.psnr_db is not None else State.FAILED
+            return running.outcome(state, reason=ADVICE[progress.status], result=result)
+        if progress.step not in running.spec.rungs or progress.step in running.rung_values:
+            return None
+        if progress.psnr_db is None:
+            return None
+        running.rung_values[progress.step] = progress.psnr_db
+        if source.goes_on(running.spec, progress.step, progress.psnr_db):
+            return None
+        return running.outcome(State.PRUNED, reason=f"not among the best at rung {progress.step}")
+
+    def _take_lost(self, event: Lost) -> list[Outcome]:
+        board = self._boards.pop(event.worker)
+        self._boards[self._workers.replace(event.worker)] = {}
+        if event.is_ours:
+            self._errors[event.failure] += 1
+            if self._errors[event.failure] >= MAX_SAME_ERRORS:
+                raise DriverError(f"the same error came {MAX_SAME_ERRORS} times: {event.failure}")
+            return [running.outcome(State.FAILED, reason=event.failure) for running in board.values()]
+        outcomes = []
+        for running in board.values():
+            running.attempts.append(Attempt(failure=event.failure, step=_step(running)))
+            if len(running.attempts) >= MAX_DEATHS:
+                reason = f"its worker died {MAX_DEATHS} times; the last time: {event.failure}"
+                outcomes.append(running.outcome(State.FAILED, reason=reason))
+                continue
+            running.progress = None
+            self._ready.appendleft(running)
+        return outcomes
+
+    def _land(self, source: Source) -> None:
+        """After a stop: let segments end, then fetch the state of every running trial."""
+        deadline = time.monotonic() + 2 * SEGMENT_SECONDS + 1.0
+        while self._busy and time.monotonic() < deadline:
+            for event in self._workers.wait(0.2):
+                for outcome in self._take(event, source):
+                    source.finish(outcome)
+                board = self._boards.get(event.worker)
+                is_landed = isinstance(event, Lost) or set(event.checkpoints) >= set(board or ())
+                if board and not is_landed:
+                    still = {lane: _step(running) for lane, running in board.items()}
+                    self._submit(event.worker, until=still, seconds=0.0, checkpoint=tuple(board))
+
+
+def _step(running: _Running) -> int:
+    return running.progress.step if running.progress else 0
+
+
+class FixedSource:
+    """A list of trials, all of which run to their end.
+
+    Args:
+        specs: what to run.
+        finish: called with each outcome.
+    """
+
+    def __init__(self, specs: list[TrialSpec], finish: Callable[[Outcome], None]) -> None:
+        self._specs = deque(specs)
+        self._finish = finish
+
+    def next(self) -> tuple[TrialSpec, bytes] | None:
+        """The next of the list."""
+        return (self._specs.popleft(), b"") if self._specs else None
+
+    def goes_on(self, spec: TrialSpec, rung: int, psnr_db: float) -> bool:
+        """Always."""
+        return True
+
+    def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
+        """Not kept: a listed trial that was interrupted starts again."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """Hand it on."""
+        self._finish(outcome)

@@ -1,0 +1,176 @@
+"""Search trials as the driver's source: ask ahead, judge at rungs, tell; an interrupted trial comes back first."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import Trial
+
+from search.storage import Record, StudyStorage
+from search.suggest import ask
+from search.trial import Outcome, TrialBuilder, TrialSpec
+from spaces.space import Space
+from trainers.checkpoint import write_atomically
+
+RUNGS: tuple[tuple[float, float], ...] = ((0.5, 0.5), (0.75, 0.5))
+"""(share of the steps, share of the trials that go on).
+
+Not earlier: a high learning rate leads first and loses later. In six searches of 48 unpruned trials on tetris.wav
+(4,096 samples, width 64, 300 steps) the best trial ranked between 20th and 33rd at a fifth of the steps, and between
+2nd and 8th at half of them.
+"""
+
+MIN_AT_RUNG = 4
+"""With fewer values at a rung, a share of them says nothing, and every trial goes on."""
+
+BATCH = 4
+"""Trials of a deterministic batch: proposed together and told together, in order of number."""
+
+
+def rungs_of(steps: int, pruner: str) -> tuple[int, ...]:
+    """The steps at which trials of `steps` steps are judged."""
+    if pruner == "none":
+        return ()
+    return tuple(sorted({rung for share, _ in RUNGS if 0 < (rung := round(share * steps)) < steps}))
+
+
+class Proposals:
+    """The proposed trials of one study.
+
+    Args:
+        storage: of the study.
+        space: where points come from.
+        builder: of TrialSpecs.
+        budget: points to propose in all, those of earlier sessions included.
+        rungs: steps at which trials are judged.
+        deterministic: propose and tell in batches of four, and judge against earlier batches alone, so that
+            neither placement nor timing has a say.
+        checkpoints: folder of running trials' states.
+        finished: called with the record of each trial that ended.
+    """
+
+    def __init__(
+        self,
+        storage: StudyStorage,
+        space: Space,
+        builder: TrialBuilder,
+        *,
+        budget: int,
+        rungs: tuple[int, ...],
+        deterministic: bool,
+        checkpoints: Path,
+        finished: Callable[[Record], None],
+    ) -> None:
+        self._storage = storage
+        self._space = space
+        self._builder = builder
+        self._budget = budget
+        self._rungs = rungs
+        self._deterministic = deterministic
+        self._checkpoints = checkpoints
+        self._finished = finished
+        self._shares = {round(share * builder.steps): kept for share, kept in RUNGS}
+        self._at_rung: dict[int, list[float]] = {rung: [] for rung in rungs}
+        self._trials: dict[str, Trial] = {}
+        self._unreported: list[tuple[str, int, float]] = []
+        self._untold: list[Outcome] = []
+        told = storage.trials()
+        self._told = len(told)
+        # A driver that died while it told a batch: the rest of that batch must not be judged against what was told.
+        for record in told[: BATCH * (self._told // BATCH)] if deterministic else told:
+            self._count_rungs(record.rung_values)
+        self._resumed = deque(storage.unfinished())
+        self._asked = self._told + len(self._resumed)
+
+    @property
+    def told(self) -> int:
+        """Proposed points that ended, in this session or earlier."""
+        return self._told
+
+    def next(self) -> tuple[TrialSpec, bytes] | None:
+        """An interrupted trial, else a new proposal, else None: budget spent, or the batch is not told yet."""
+        self._report()
+        if self._resumed:
+            trial, facts = self._resumed.popleft()
+            point: Mapping[str, Any] = facts["point"] if facts else self._space.from_search(trial.params)
+            spec = self._begin(trial, point, is_new=facts is None)
+            path = self._checkpoint_path(spec)
+            return spec, path.read_bytes() if path.exists() else b""
+        batch_end = BATCH * (self._told // BATCH + 1) if self._deterministic else self._budget
+        if self._asked >= min(self._budget, batch_end):
+            return None
+        trial, proposed = ask(self._storage.search, self._space, self._builder.study_seed)
+        self._asked += 1
+        return self._begin(trial, proposed, is_new=True), b""
+
+    def goes_on(self, spec: TrialSpec, rung: int, psnr_db: float) -> bool:
+        """Successive halving from memory: among the best share of all trials seen at this rung."""
+        self._unreported.append((spec.key, rung, psnr_db))
+        values = self._at_rung[rung]
+        if not self._deterministic:
+            values.append(psnr_db)
+            return is_among_best(psnr_db, values, self._shares[rung])
+        return is_among_best(psnr_db, [*values, psnr_db], self._shares[rung])
+
+    def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
+        """Keep a running trial's state in the store's folder."""
+        self._report()
+        write_atomically(self._checkpoint_path(spec), data)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Tell Optuna, at once or, in deterministic mode, when the batch is complete."""
+        self._report()
+        self._untold.append(outcome)
+        if self._deterministic:
+            size = min(BATCH, self._budget - BATCH * (self._told // BATCH))
+            if self._told % BATCH + len(self._untold) < size:
+                return
+        self._untold.sort(key=lambda outcome: self._trials[outcome.spec.key].number)
+        for told in self._untold:
+            self._tell(told)
+        self._untold.clear()
+
+    def _begin(self, trial: Trial, point: Mapping[str, Any], *, is_new: bool) -> TrialSpec:
+        checked = self._space.check(point)
+        spec = self._builder.build(
+            f"search/{trial.number}",
+            space=self._space.name,
+            architecture=self._space.architecture,
+            point=checked,
+            rungs=self._rungs,
+        )
+        self._trials[spec.key] = trial
+        if is_new:
+            self._storage.begin(trial, spec)
+        return spec
+
+    def _tell(self, outcome: Outcome) -> None:
+        record = self._storage.tell(self._trials.pop(outcome.spec.key), outcome)
+        self._told += 1
+        if self._deterministic:
+            self._count_rungs(outcome.rung_values)
+        self._checkpoint_path(outcome.spec).unlink(missing_ok=True)
+        self._finished(record)
+
+    def _count_rungs(self, rung_values: Mapping[int, float]) -> None:
+        for rung, value in rung_values.items():
+            self._at_rung.setdefault(rung, []).append(value)
+
+    def _report(self) -> None:
+        for key, rung, psnr_db in self._unreported:
+            self._storage.report(self._trials[key], rung, psnr_db)
+        self._unreported.clear()
+
+    def _checkpoint_path(self, spec: TrialSpec) -> Path:
+        return self._checkpoints / f"{spec.key.replace('/', '-')}.safetensors"
+
+
+def is_among_best(value: float, values: list[float], share: float) -> bool:
+    """Whether `value`, one of `values`, is among the best `share` of them (rounded up; always, where they are few)."""
+    if len(values) < MIN_AT_RUNG:
+        return True
+    return sum(other > value for other in values) < math.ceil(share * len(values))

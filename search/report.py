@@ -1,0 +1,62 @@
+"""Where finished and unfinished studies stand, and their winners, from the store alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from search.export import RECIPE, SNIPPET, WEIGHTS
+from search.storage import StorageError, StudyError, StudyStorage, open_storage, study_names
+from search.study import study_folder
+from search.summary import summarise
+from trainers.checkpoint import write_atomically
+
+
+def find_studies(store: Path, storage_url: str | None, name: str | None) -> list[StudyStorage]:
+    """All studies, those of a campaign, or the one of that name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    if storage_url is None and not (store / "journal.log").exists():
+        raise StudyError(f"there is no store at {store}")
+    storage = open_storage(store, storage_url)
+    names = [full for full in study_names(storage) if name is None or full == name or full.startswith(f"{name}/")]
+    if name is not None and not names:
+        known = ", ".join(study_names(storage)) or "none"
+        raise StudyError(f"there is no study {name!r}; known studies: {known}")
+    return [StudyStorage(storage, full) for full in names]
+
+
+def status_of(study: StudyStorage) -> dict[str, Any]:
+    """The summary, with the budget and one word of state: searching, confirming or done."""
+    summary = summarise(study)
+    budget, confirm = study.facts("trials"), study.facts("confirm")
+    if sum(summary["trials"].values()) < budget:
+        state = "searching"
+    elif confirm and not (summary["best"] and summary["best"]["confirmed"]):
+        state = "confirming"
+    else:
+        state = "done"
+    return {**summary, "budget": budget, "state": state}
+
+
+def export_winner(store: Path, storage_url: str | None, name: str, out: Path) -> list[Path]:
+    """Write the winner's weights, recipe and snippet into `out`; the files written.
+
+    Raises:
+        StudyError: no such study, several of that name, or none that has a winner yet.
+        StorageError: `out` cannot be written.
+    """
+    studies = find_studies(store, storage_url, name)
+    if len(studies) > 1:
+        raise StudyError(f"one study must be named, but {name!r} has {', '.join(study.name for study in studies)}")
+    folder = study_folder(store, studies[0].name)
+    if not (folder / WEIGHTS).exists():
+        raise StudyError(f"study {studies[0].name!r} has no winner yet: its command must run to its end")
+    try:
+        for file in (WEIGHTS, RECIPE, SNIPPET):
+            write_atomically(out / file, (folder / file).read_bytes())
+    except OSError as error:
+        raise StorageError(f"--out must be a writable folder, but: {error}") from error
+    return [out / WEIGHTS, out / RECIPE, out / SNIPPET]

@@ -1,0 +1,113 @@
+"""Composition root and Python API: from a StudySpec to searched, confirmed and recorded studies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from search.config import StudySpec
+from search.display import Display, Silent
+from search.plan import Plan, plan_studies
+from search.storage import StorageError, StudyStorage, open_storage
+from search.study import StudyRun, study_folder
+from search.summary import summarise
+from search.tracking import Tracker, default_tracking_uri
+from search.workers import InlineWorkers, Workers
+
+
+def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, Any]:
+    """Search every signal of `spec` (the campaign's studies, one after another); again, it resumes.
+
+    Returns:
+        The document that `winnow run --json` prints.
+
+    Raises:
+        InputError: signals that cannot be used, before anything starts.
+        SpecError, PointError, LawError, StudyError: settings that cannot be used, likewise.
+        StorageError, WorkersError, DriverError, NothingFoundError: the world failed.
+        Interrupted: stopped by SIGINT or SIGTERM; the same call continues.
+    """
+    display = display or Silent()
+    spec = spec.model_copy(update={"name": spec.name or spec.default_name(f"{datetime.now(UTC):%Y%m%d}")})
+    plans = plan_studies(spec)
+    storage = open_storage(spec.store.store, spec.store.storage)
+    display.say(f"{spec.name}: {', '.join(plan.name for plan in plans)}")
+    with _locked(spec, plans), _stop_on_signal() as stop:
+        opened = [StudyStorage.create_or_resume(storage, plan.name, plan.fingerprint) for plan in plans]
+        tracker = _build_tracker(spec, display)
+        workers = _build_workers(spec)
+        try:
+            for planned, studied in zip(plans, opened, strict=True):
+                StudyRun(spec, planned, studied, workers, tracker, display, stop).run()
+        finally:
+            display.close()
+            workers.close()
+            tracker.close()
+        return {"studies": [summarise(studied) for studied in opened]}
+
+
+def _build_workers(spec: StudySpec) -> Workers:
+    settings = spec.workers
+    if settings.workers == 0:
+        return InlineWorkers(lanes=settings.lanes, threads=settings.cpus_per_worker)
+    from search.ray_workers import RayWorkers
+
+    return RayWorkers(settings)
+
+
+def _build_tracker(spec: StudySpec, display: Display) -> Tracker:
+    uri = spec.store.tracking_uri or default_tracking_uri(spec.store.store)
+    artifacts = None if spec.store.tracking_uri else spec.store.store / "artifacts"
+    return Tracker(uri, artifacts, lambda line: display.say(f"warning: {line}"))
+
+
+@contextmanager
+def _locked(spec: StudySpec, plans: Sequence[Plan]) -> Iterator[None]:
+    """One driver a study: a second one is refused. The system releases the locks of a process that died."""
+    locks = []
+    try:
+        for planned in plans:
+            folder = study_folder(spec.store.store, planned.name)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(folder / "driver.lock")
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise StorageError(f"study {planned.name!r} is being run by another process") from None
+            except OSError as error:
+                raise StorageError(f"the store {spec.store.store} must be a writable folder, but: {error}") from error
+            locks.append(lock)
+        yield
+    finally:
+        for lock in locks:
+            lock.release()
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM ask for an end; a second one ends at once. Outside the main thread nothing is caught."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    caught = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in caught}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

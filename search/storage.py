@@ -1,0 +1,307 @@
+"""Open, create and resume studies in Optuna's storage, which is the truth; refuse another experiment under a name.
+
+A study `<name>` holds the proposed points (and the references that its space contains); its siblings
+`<name>/references` and `<name>/confirmations` hold the other fits. Each trial carries two user attributes: "spec",
+what was asked, and "outcome", what came of it. Names with a slash are ours: campaigns and files cannot have two.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from search.suggest import told_trial
+from search.trial import Outcome, State, TrialSpec
+from spaces.parameters import Value
+from spaces.space import Space
+from trainers.config import Curve
+
+FORMAT = 1
+"""Of what is written into Optuna's storage; raised whenever its meaning changes."""
+
+REFERENCES = "references"
+CONFIRMATIONS = "confirmations"
+
+
+class StorageError(RuntimeError):
+    """The store cannot be opened or written: the world failed."""
+
+
+class StudyError(ValueError):
+    """A study that is not there, or that holds another experiment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A finished trial as storage holds it.
+
+    Attributes:
+        key: of its TrialSpec.
+        number: within its Optuna study.
+        label: what people read: `#17`, or a reference's name.
+    """
+
+    key: str
+    number: int
+    label: str
+    space: str
+    point: Mapping[str, Value]
+    purpose: str
+    repeat: int
+    seed: int
+    state: State
+    psnr_db: float | None
+    snr_db: float | None
+    best_step: int
+    step: int
+    steps: int
+    curve: Curve
+    rung_values: Mapping[int, float]
+    attempts: int
+    reason: str
+    fit_seconds: float
+    started: float
+    ended: float
+
+
+_STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
+
+
+def open_storage(store: Path, url: str | None) -> BaseStorage:
+    """The Optuna storage at `url`, or the journal of the store.
+
+    Raises:
+        StorageError: it cannot be reached or written.
+    """
+    try:
+        if url:
+            return optuna.storages.get_storage(url)
+        journal = store.absolute() / "journal.log"
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        _cut_torn_line(journal)
+        return JournalStorage(JournalFileBackend(str(journal)))
+    except OSError as error:
+        raise StorageError(f"the store {store} must be a writable folder, but: {error}") from error
+    except Exception as error:  # SQLAlchemy's, psycopg's and Optuna's own have no common base
+        raise StorageError(f"the storage cannot be opened: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """The searches of a storage, oldest first, siblings left out."""
+    siblings = (f"/{REFERENCES}", f"/{CONFIRMATIONS}")
+    return [study.study_name for study in storage.get_all_studies() if not study.study_name.endswith(siblings)]
+
+
+class StudyStorage:
+    """One study and its siblings.
+
+    Args:
+        storage: where they are.
+        name: `<campaign>/<stem>-<digits>`.
+
+    Raises:
+        StudyError: there is none of that name, or of another format.
+    """
+
+    def __init__(self, storage: BaseStorage, name: str) -> None:
+        self.name = name
+        try:
+            self.search, self._references, self._confirmations = (
+                optuna.load_study(study_name=full, storage=storage)
+                for full in (name, f"{name}/{REFERENCES}", f"{name}/{CONFIRMATIONS}")
+            )
+        except KeyError:
+            raise StudyError(f"there is no study {name!r}") from None
+        found = self.search.user_attrs.get("format")
+        if found != FORMAT:
+            raise StudyError(f"study {name!r} must be of format {FORMAT}, but it is of format {found}")
+
+    @classmethod
+    def create_or_resume(cls, storage: BaseStorage, name: str, fingerprint: Mapping[str, Any]) -> StudyStorage:
+        """The study of that name, made if it is not there.
+
+        Raises:
+            StudyError: it is there with another fingerprint.
+        """
+        # The search study comes last and its format last of all: what has a format is whole.
+        for full in (f"{name}/{REFERENCES}", f"{name}/{CONFIRMATIONS}", name):
+            study = optuna.create_study(storage=storage, study_name=full, direction="maximize", load_if_exists=True)
+        if "format" not in study.user_attrs:
+            study.set_user_attr("fingerprint", _plain(fingerprint))
+            study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="seconds"))
+            study.set_user_attr("format", FORMAT)
+        opened = cls(storage, name)
+        differences = _differences(opened.facts("fingerprint"), _plain(fingerprint))
+        if differences:
+            raise StudyError(
+                f"study {name!r} holds another experiment ({'; '.join(differences)}); choose another --name"
+            )
+        return opened
+
+    def facts(self, key: str) -> Any:
+        """A JSON-able fact about the study, or None."""
+        return self.search.user_attrs.get(key)
+
+    def set_facts(self, key: str, value: Any) -> None:
+        """Keep a JSON-able fact about the study."""
+        self.search.set_user_attr(key, _plain(value))
+
+    def begin(self, trial: Trial, spec: TrialSpec) -> None:
+        """Keep what a proposed trial is, so that a later driver can continue it."""
+        trial.set_user_attr("spec", _spec_facts(spec, f"#{trial.number}"))
+
+    def unfinished(self) -> list[tuple[Trial, dict[str, Any] | None]]:
+        """Proposed trials that are still RUNNING, with their spec (None if the driver died before it was written)."""
+        running = self.search.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return [(Trial(self.search, frozen._trial_id), frozen.user_attrs.get("spec")) for frozen in running]
+
+    def report(self, trial: Trial, rung: int, psnr_db: float) -> None:
+        """A trial's PSNR at a rung; once, though a trial that resumes from before passes it again."""
+        if rung not in self.search.get_trials(deepcopy=False)[trial.number].intermediate_values:
+            trial.report(psnr_db, rung)
+
+    def tell(self, trial: Trial, outcome: Outcome) -> Record:
+        """End a proposed trial. A pruned one is told with its last value, never as complete."""
+        progress = outcome.progress
+        if outcome.state is State.PRUNED and progress and progress.psnr_db is not None:
+            self.report(trial, progress.step, progress.psnr_db)
+        trial.set_user_attr("outcome", _outcome_facts(outcome))
+        value = outcome.psnr_db if outcome.state is State.COMPLETE else None
+        frozen = self.search.tell(trial, value, state=_STATES[outcome.state])
+        return _to_record(frozen)
+
+    def tell_reference(self, space: Space, record: Record) -> None:
+        """Let the sampler learn from a reference that it could have proposed; once, and not counted as a trial."""
+        if record.psnr_db is None or space.reason_not_proposed(record.point):
+            return
+        told = {trial.user_attrs.get("told") for trial in self.search.get_trials(deepcopy=False)}
+        if record.key not in told:
+            trial = told_trial(space, record.point, record.psnr_db, {"told": record.key, "point": dict(record.point)})
+            self.search.add_trial(trial)
+
+    def add_reference(self, outcome: Outcome, label: str) -> Record:
+        """Keep a finished reference fit."""
+        return _add(self._references, outcome, label)
+
+    def add_confirmation(self, outcome: Outcome, label: str) -> Record:
+        """Keep a finished fit on a select or confirm seed."""
+        return _add(self._confirmations, outcome, label)
+
+    def trials(self) -> list[Record]:
+        """Finished proposed points, by number."""
+        return [_to_record(t) for t in self.search.get_trials(deepcopy=False) if _is_record(t)]
+
+    def references(self) -> list[Record]:
+        """Finished reference fits."""
+        return [_to_record(t) for t in self._references.get_trials(deepcopy=False)]
+
+    def confirmations(self) -> list[Record]:
+        """Finished fits on select and confirm seeds."""
+        return [_to_record(t) for t in self._confirmations.get_trials(deepcopy=False)]
+
+
+def _add(study: Study, outcome: Outcome, label: str) -> Record:
+    attrs = {"spec": _spec_facts(outcome.spec, label), "outcome": _outcome_facts(outcome)}
+    value = outcome.psnr_db if outcome.state is State.COMPLETE else None
+    study.add_trial(create_trial(state=_STATES[outcome.state], value=value, user_attrs=attrs))
+    return _to_record(study.get_trials(deepcopy=False)[-1])
+
+
+def _is_record(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished() and "spec" in trial.user_attrs and "outcome" in trial.user_attrs
+
+
+def _spec_facts(spec: TrialSpec, label: str) -> dict[str, Any]:
+    return {
+        "key": spec.key,
+        "label": label,
+        "space": spec.space,
+        "point": dict(spec.point),
+        "purpose": spec.purpose.value,
+        "repeat": spec.repeat,
+        "seed": spec.seed,
+        "steps": spec.fit.steps,
+    }
+
+
+def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
+    progress = outcome.progress
+    return {
+        "state": outcome.state.value,
+        "reason": outcome.reason,
+        "psnr_db": progress.psnr_db if progress else None,
+        "snr_db": progress.snr_db if progress else None,
+        "best_step": progress.best_step if progress else 0,
+        "step": progress.step if progress else 0,
+        "curve": [[step, value] for step, value in progress.curve if math.isfinite(value)] if progress else [],
+        "rung_values": {str(rung): value for rung, value in outcome.rung_values.items()},
+        "attempts": [asdict(attempt) for attempt in outcome.attempts],
+        "fit_seconds": progress.fit_seconds if progress else 0.0,
+        "started": outcome.started,
+        "ended": outcome.ended,
+    }
+
+
+def _to_record(trial: FrozenTrial) -> Record:
+    spec, outcome = trial.user_attrs["spec"], trial.user_attrs["outcome"]
+    return Record(
+        **spec,
+        number=trial.number,
+        state=State(outcome["state"]),
+        curve=[(step, value) for step, value in outcome["curve"]],
+        rung_values={int(rung): value for rung, value in outcome["rung_values"].items()},
+        attempts=len(outcome["attempts"]),
+        **{
+            key: outcome[key]
+            for key in ("psnr_db", "snr_db", "best_step", "step", "reason", "fit_seconds", "started", "ended")
+        },
+    )
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    return [f"{key}: {_short(old.get(key))} there, {_short(new.get(key))} asked" for key in changed]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back, so that what is compared is alike."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Remove a last line without an end: a crash tore it, and the next append would merge into it and be lost."""
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        size = file.seek(0, 2)
+        kept = size
+        while kept:
+            start = max(0, kept - 65_536)
+            file.seek(start)
+            end = file.read(kept - start).rfind(b"\n")
+            if end >= 0:
+                kept = start + end + 1
+                break
+            kept = start
+        if kept < size:
+            file.truncate(kept)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or "no reason given").splitlines()[0]

@@ -1,0 +1,253 @@
+"""One study from its references to its recommendation; every phase resumes from storage."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search.config import StudySpec
+from search.confirm import NUM_SELECT_SEEDS, Candidate, choose, judged, leading
+from search.display import Display
+from search.driver import Driver, FixedSource
+from search.export import RECIPE, SNIPPET, WEIGHTS, build_recipe, is_winner_of, save_winner
+from search.pictures import draw_study
+from search.plan import Plan
+from search.proposals import Proposals, rungs_of
+from search.references import best_of
+from search.storage import Record, StudyStorage
+from search.summary import summarise
+from search.table import to_markdown
+from search.tracking import TrackedStudy, Tracker
+from search.trial import Outcome, Purpose, TrialSpec
+from search.workers import Workers
+from trainers.audio import write_audio
+from trainers.config import FitResult
+from trainers.tasks import TASKS
+
+RECONSTRUCTION, TARGET = "reconstruction.wav", "target.wav"
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it)
+    """The user stopped the run; what is unfinished resumes."""
+
+
+class NothingFoundError(RuntimeError):
+    """Every trial failed."""
+
+
+def study_folder(store: Path, name: str) -> Path:
+    """Where a study keeps its files."""
+    return store / "studies" / name
+
+
+class StudyRun:
+    """One study from its references to its report; every phase resumes from storage."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        planned: Plan,
+        storage: StudyStorage,
+        workers: Workers,
+        tracker: Tracker,
+        display: Display,
+        stop: threading.Event,
+    ) -> None:
+        self._spec = spec
+        self._plan = planned
+        self._storage = storage
+        self._workers = workers
+        self._tracker = tracker
+        self._display = display
+        self._driver = Driver(workers, stop, display.watch)
+        self._folder = study_folder(spec.store.store, planned.name)
+        self._results: dict[str, FitResult] = {}
+
+    def run(self) -> None:
+        """All of it, or what earlier sessions left.
+
+        Raises:
+            Interrupted: the user stopped it.
+            NothingFoundError: every trial failed.
+        """
+        task = TASKS[self._spec.search.task](self._plan.signal)
+        self._workers.share(self._plan.signal.digest, task)
+        self._keep_facts()
+        self._tracker.begin(self._tracked(), self._storage.trials(), self._storage.references())
+        try:
+            with self._timed("references"):
+                self._run_references()
+            with self._timed("search"):
+                self._run_search()
+                found = self._select()
+            with self._timed("confirm"):
+                self._confirm(found)
+                self._save_winner(found)
+        except Interrupted:
+            self._tracker.interrupt()
+            raise
+        self._record(found)
+
+    def _keep_facts(self) -> None:
+        for key, value in {
+            "signal": self._plan.signal.source,
+            "space": self._plan.space.name,
+            "confirm": self._spec.search.confirm,
+            "trials": self._spec.search.trials,
+        }.items():
+            if self._storage.facts(key) != value:
+                self._storage.set_facts(key, value)
+
+    def _run_references(self) -> None:
+        known = {record.key for record in self._storage.references()}
+        specs = [spec for reference in self._plan.references for spec in reference.specs(self._plan.builder)]
+
+        def finish(outcome: Outcome) -> None:
+            record = self._storage.add_reference(outcome, outcome.spec.key.split("/")[1])
+            self._tracker.log(record, "reference")
+            self._display.ended(record)
+
+        self._run_fixed("references", specs, known, finish)
+        records = self._storage.references()
+        best = {reference.name: best_of(reference, records) for reference in self._plan.references}
+        kinds = {reference.name: reference.kind for reference in self._plan.references}
+        numbers = {name: {"number": record.number, "kind": kinds[name]} for name, record in best.items() if record}
+        if self._storage.facts("references") != numbers:
+            self._storage.set_facts("references", numbers)
+        self._display.references({name: record.psnr_db or 0.0 for name, record in best.items() if record})
+        for record in records:
+            if record.space == self._plan.space.name:
+                self._storage.tell_reference(self._plan.space, record)
+
+    def _run_search(self) -> None:
+        search = self._spec.search
+
+        def finished(record: Record) -> None:
+            self._tracker.log(record, "trial")
+            self._display.ended(record)
+
+        proposals = Proposals(
+            self._storage,
+            self._plan.space,
+            self._plan.builder,
+            budget=search.trials,
+            rungs=rungs_of(self._spec.fit.steps, search.pruner),
+            deterministic=search.deterministic,
+            checkpoints=self._folder / "checkpoints",
+            finished=finished,
+        )
+        self._display.phase("search", search.trials, proposals.told)
+        if not self._driver.run(proposals):
+            raise Interrupted
+
+    def _select(self) -> Record:
+        candidates = leading(self._storage.trials(), self._plan.space)
+        if not candidates:
+            reasons = {record.reason for record in self._storage.trials()}
+            raise NothingFoundError(f"every trial of {self._plan.name} failed: {'; '.join(sorted(reasons))}")
+        specs = [
+            spec
+            for candidate in candidates
+            for spec in candidate.specs(self._plan.builder, Purpose.SELECT, NUM_SELECT_SEEDS)
+        ]
+        self._run_confirmations("selection", specs)
+        chosen = choose(candidates, self._storage.confirmations()) or candidates[0]
+        if self._storage.facts("found") != chosen.record.number:
+            self._storage.set_facts("found", chosen.record.number)
+        return chosen.record
+
+    def _confirm(self, found: Record) -> None:
+        repeats, builder = self._spec.search.confirm, self._plan.builder
+        specs = self._candidate(found).specs(builder, Purpose.CONFIRM, repeats, keep=True)
+        for candidate in judged(self._plan.references, self._storage.references()):
+            specs += candidate.specs(builder, Purpose.CONFIRM, repeats)
+        if specs:
+            self._run_confirmations("confirmation", specs)
+
+    def _save_winner(self, found: Record) -> None:
+        """Keep the best of the found point's fits: weights from memory or, where they are gone, from a refit."""
+        own = [r for r in self._storage.confirmations() if r.label == found.label and r.psnr_db is not None]
+        purpose = Purpose.CONFIRM if self._spec.search.confirm else Purpose.SELECT
+        fits = [record for record in own if record.purpose == purpose]
+        best = max(fits, key=lambda record: record.psnr_db or 0.0, default=found)
+        if is_winner_of(self._folder, best.seed, best.point):
+            return
+        specs = self._candidate(found).specs(self._plan.builder, Purpose(best.purpose), best.repeat + 1, keep=True)
+        spec = specs[best.repeat]
+        if spec.key not in self._results:
+            self._run_fixed("the winner's weights", [spec], set(), self._keep_result)
+        if spec.key not in self._results:
+            raise NothingFoundError(f"the winner of {self._plan.name} could not be fitted again")
+        result, signal = self._results[spec.key], self._plan.signal
+        confirmed = summarise(self._storage)["best"]["confirmed"]
+        save_winner(self._folder, build_recipe(spec, result, signal, confirmed), result)
+        write_audio(self._folder / RECONSTRUCTION, result.output, signal.rate_hz)
+        write_audio(self._folder / TARGET, signal.values, signal.rate_hz)
+
+    def _record(self, found: Record) -> None:
+        """Pictures and the summary, to the folder and to MLflow."""
+        summary = summarise(self._storage)
+        pictures = draw_study(self._folder, self._plan, self._storage, found)
+        kept = [self._folder / name for name in (RECONSTRUCTION, TARGET, WEIGHTS, RECIPE, SNIPPET)]
+        self._tracker.end(summary, found.key, to_markdown(summary), [*pictures, *kept])
+        self._tracker.flush()
+        if self._tracker.parent_run_id:
+            self._storage.set_facts("mlflow_run_id", self._tracker.parent_run_id)
+
+    def _run_confirmations(self, title: str, specs: list[TrialSpec]) -> None:
+        known = {record.key for record in self._storage.confirmations()}
+
+        def finish(outcome: Outcome) -> None:
+            self._keep_result(outcome)
+            self._display.ended(self._storage.add_confirmation(outcome, outcome.spec.key.split("/")[1]))
+
+        self._run_fixed(title, specs, known, finish)
+
+    def _keep_result(self, outcome: Outcome) -> None:
+        if outcome.result is not None:
+            self._results[outcome.spec.key] = outcome.result
+
+    def _run_fixed(
+        self, title: str, specs: list[TrialSpec], known: set[str], finish: Callable[[Outcome], None]
+    ) -> None:
+        missing = [spec for spec in specs if spec.key not in known]
+        if not missing:
+            return
+        self._display.phase(title, len(specs), len(specs) - len(missing))
+        if not self._driver.run(FixedSource(missing, finish)):
+            raise Interrupted
+
+    def _candidate(self, found: Record) -> Candidate:
+        return Candidate(label=found.label, record=found, architecture=self._plan.space.architecture)
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        """Add the seconds of this session to those of earlier ones."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            walls = {"references": 0.0, "search": 0.0, "confirm": 0.0, **(self._storage.facts("wall_seconds") or {})}
+            walls[phase] += time.monotonic() - began
+            self._storage.set_facts("wall_seconds", walls)
+
+    def _tracked(self) -> TrackedStudy:
+        spectrum, signal = self._plan.spectrum, self._plan.signal
+        params = {
+            **self._plan.fingerprint,
+            "signal": signal.source,
+            "kind": signal.kind,
+            "num_samples": signal.num_samples,
+            "rate_hz": signal.rate_hz,
+            "centroid": spectrum.centroid,
+            "nyquist_rad": spectrum.nyquist_rad,
+        }
+        return TrackedStudy(
+            campaign=self._plan.name.split("/")[0],
+            study=self._plan.name,
+            title=self._plan.name.split("/")[1],
+            params=params,
+        )

@@ -1,0 +1,297 @@
+"""MLflow as an observer: a view of what storage holds, written by one thread, which no study waits for.
+
+The only door to mlflow. An experiment is a campaign, a parent run a study, a child run a trial or a reference fit.
+Runs are found again by their tags, so a resumed study logs what is missing and nothing twice.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.storage import Record
+from search.trial import State
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A dead server must be known to be dead in seconds, not after the client's default of minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CLOSE_SECONDS = 120.0
+"""How long the end of a run waits for MLflow to take what is queued."""
+
+RUN_STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "FAILED"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedStudy:
+    """What the parent run of a study shows.
+
+    Attributes:
+        campaign: name of the experiment.
+        study: full name of the study.
+        title: name of the parent run.
+        params: what was asked, and the signal's spectrum.
+    """
+
+    campaign: str
+    study: str
+    title: str
+    params: Mapping[str, Any]
+
+
+def default_tracking_uri(store: Path) -> str:
+    """The store's own database."""
+    return f"sqlite:///{store.absolute() / 'mlflow.db'}"
+
+
+class Tracker:
+    """Writes one study at a time to MLflow from a thread of its own.
+
+    Args:
+        uri: tracking server or database.
+        artifacts: folder for artifacts, where the server does not keep them; None with a server.
+        warn: called once, with one line, if MLflow does not answer; what follows is dropped then, and logged by the
+            next session of the study.
+    """
+
+    def __init__(self, uri: str, artifacts: Path | None, warn: Callable[[str], None]) -> None:
+        self._uri = uri
+        self._artifacts = artifacts
+        self._warn = warn
+        self._queue: queue.Queue[Callable[[MlflowClient], None] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name="winnow-mlflow", daemon=True)
+        self._is_broken = False
+        self._experiment_id = ""
+        self._parent_id: str | None = None
+        self._children: dict[str, str] = {}
+        self._thread.start()
+
+    @property
+    def parent_run_id(self) -> str | None:
+        """Of the study, once it is known."""
+        return self._parent_id
+
+    def begin(self, study: TrackedStudy, trials: Sequence[Record], references: Sequence[Record]) -> None:
+        """Open or reopen the study's parent run, and log what storage holds and MLflow does not."""
+        self._queue.put(lambda client: self._begin(client, study, trials, references))
+
+    def log(self, record: Record, role: str) -> None:
+        """A child run for a finished trial or reference."""
+        self._queue.put(lambda client: self._log(client, record, role))
+
+    def end(self, summary: Mapping[str, Any], found: str | None, note: str, files: Sequence[Path]) -> None:
+        """The summary on the parent run, confirmed values on the children they belong to, pictures and files."""
+        self._queue.put(lambda client: self._end(client, summary, found, note, files))
+
+    def interrupt(self) -> None:
+        """Close the parent run as KILLED; the next session reopens it."""
+        self._queue.put(lambda client: self._set_status(client, "KILLED"))
+
+    def flush(self) -> None:
+        """Wait until all of it is written, at most two minutes."""
+        done = threading.Event()
+        self._queue.put(lambda client: done.set())
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while not done.wait(0.1):
+            if self._is_broken or time.monotonic() > deadline:
+                return
+
+    def close(self) -> None:
+        """Flush, then end the thread."""
+        self.flush()
+        self._queue.put(None)
+        self._thread.join(timeout=5.0)
+
+    def _work(self) -> None:
+        client = None
+        while (job := self._queue.get()) is not None:
+            if self._is_broken:
+                continue
+            try:
+                client = client or self._connect()
+                job(client)
+            except Exception as error:  # MLflow is a view: whatever it raises, the study goes on
+                self._is_broken = True
+                lines = str(error).strip().splitlines() or ["no reason given"]
+                self._warn(
+                    f"MLflow does not answer ({type(error).__name__}: {lines[0][:200]}); the study goes on, "
+                    "and the same command logs the rest when it does"
+                )
+
+    def _connect(self) -> MlflowClient:
+        import logging
+
+        # Its database is made on first use, with a page of log about it.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+
+    def _begin(
+        self, client: MlflowClient, study: TrackedStudy, trials: Sequence[Record], references: Sequence[Record]
+    ) -> None:
+        self._experiment_id = self._open_experiment(client, study.campaign)
+        self._parent_id = self._open_parent(client, study)
+        self._children = self._known_children(client)
+        for role, records in (("reference", references), ("trial", trials)):
+            for record in records:
+                if record.key not in self._children:
+                    self._log(client, record, role)
+
+    def _open_experiment(self, client: MlflowClient, campaign: str) -> str:
+        known = client.get_experiment_by_name(campaign)
+        if known is not None:
+            return str(known.experiment_id)
+        location = (self._artifacts / campaign).absolute().as_uri() if self._artifacts else None
+        # Without the tag, MLflow 3.17 opens the experiment in its view for language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(campaign, artifact_location=location, tags=tags))
+
+    def _open_parent(self, client: MlflowClient, study: TrackedStudy) -> str:
+        found = client.search_runs([self._experiment_id], f"tags.`winnow.study` = '{study.study}'", max_results=1)
+        if found:
+            run_id = str(found[0].info.run_id)
+            client.update_run(run_id, status="RUNNING")
+            return run_id
+        tags = {"winnow.study": study.study, "winnow.role": "study", **source_tags()}
+        run = client.create_run(self._experiment_id, tags=tags, run_name=study.title)
+        client.log_batch(run.info.run_id, params=_params(study.params))
+        return str(run.info.run_id)
+
+    def _known_children(self, client: MlflowClient) -> dict[str, str]:
+        children: dict[str, str] = {}
+        token = None
+        while True:
+            page = client.search_runs(
+                [self._experiment_id], f"tags.`mlflow.parentRunId` = '{self._parent_id}'", page_token=token
+            )
+            children |= {run.data.tags["winnow.key"]: run.info.run_id for run in page}
+            token = page.token
+            if not token:
+                return children
+
+    def _log(self, client: MlflowClient, record: Record, role: str) -> None:
+        from mlflow.entities import Metric
+
+        tags = {
+            "mlflow.parentRunId": self._parent_id or "",
+            "winnow.key": record.key,
+            "winnow.role": role,
+            "winnow.state": record.state.value,
+            "winnow.label": record.label,
+        }
+        if record.reason:
+            tags["winnow.reason"] = record.reason
+        started, ended = round(record.started * 1000), round(record.ended * 1000)
+        run = client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=run_name(record))
+        run_id = str(run.info.run_id)
+        metrics = [Metric("curve_psnr_db", value, ended, step) for step, value in record.curve]
+        metrics += [Metric("rung_psnr_db", value, ended, rung) for rung, value in record.rung_values.items()]
+        scalars = {
+            "psnr_db": record.psnr_db,
+            "snr_db": record.snr_db,
+            "best_step": record.best_step,
+            "fit_seconds": record.fit_seconds,
+        }
+        metrics += [Metric(key, float(value), ended, 0) for key, value in scalars.items() if value is not None]
+        params = {
+            **record.point,
+            "space": record.space,
+            "steps": record.steps,
+            "seed": record.seed,
+            "number": record.number,
+        }
+        client.log_batch(run_id, metrics=metrics, params=_params(params))
+        client.set_terminated(run_id, status=RUN_STATUS[record.state], end_time=ended)
+        self._children[record.key] = run_id
+
+    def _end(
+        self, client: MlflowClient, summary: Mapping[str, Any], found: str | None, note: str, files: Sequence[Path]
+    ) -> None:
+        assert self._parent_id
+        best, references = summary["best"] or {}, summary["references"]
+        metrics = {"psnr_db": best.get("psnr_db"), **_confirmed_metrics(best.get("confirmed"))}
+        for name, reference in references.items():
+            metrics[f"regret_db_{name}"] = reference["regret_db"]
+        metrics |= {f"num_{state}": float(count) for state, count in summary["trials"].items()}
+        metrics |= {f"wall_seconds_{phase}": seconds for phase, seconds in summary["wall_seconds"].items()}
+        self._set_metrics(client, self._parent_id, metrics)
+        client.set_tag(self._parent_id, "mlflow.note.content", note)
+        for name, reference in references.items():
+            run_id = self._children[f"references/{name}/lr={reference['params']['lr']:g}"]
+            values = {"regret_db": reference["regret_db"], **_confirmed_metrics(reference["confirmed"])}
+            self._set_metrics(client, run_id, values)
+        for key, run_id in self._children.items():
+            if key == found:
+                self._set_metrics(client, run_id, _confirmed_metrics(best.get("confirmed")))
+                client.set_tag(run_id, "winnow.role", "found")
+            elif key.startswith("search/") and client.get_run(run_id).data.tags["winnow.role"] == "found":
+                client.set_tag(run_id, "winnow.role", "trial")
+        for path in files:
+            client.log_artifact(self._parent_id, str(path))
+        self._set_status(client, "FINISHED")
+
+    def _set_metrics(self, client: MlflowClient, run_id: str, metrics: Mapping[str, float | None]) -> None:
+        """Log those that are not there yet with that value: a study that ends again adds no history."""
+        from mlflow.entities import Metric
+
+        known = client.get_run(run_id).data.metrics
+        now = round(time.time() * 1000)
+        new = [
+            Metric(key, float(value), now, 0)
+            for key, value in metrics.items()
+            if value is not None and known.get(key) != value
+        ]
+        if new:
+            client.log_batch(run_id, metrics=new)
+
+    def _set_status(self, client: MlflowClient, status: str) -> None:
+        if self._parent_id:
+            client.set_terminated(self._parent_id, status=status)
+
+
+def run_name(record: Record) -> str:
+    """What a person reads in the list: `#17 s0=412 s1=0.21 lr=0.0005`."""
+    values = " ".join(f"{key}={_short(value)}" for key, value in record.point.items())
+    return f"{record.label} {values}"
+
+
+def source_tags() -> dict[str, str]:
+    """The version of this program, and the commit where it runs from a checkout."""
+    tags = {"winnow.version": version("winnow-inr"), "mlflow.source.name": "winnow", "mlflow.source.type": "LOCAL"}
+    root = Path(__file__).parents[1]
+    if (root / ".git").exists():
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]  # fixed words, no shell
+        commit = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if commit.returncode == 0:
+            tags["mlflow.source.git.commit"] = commit.stdout.strip()
+    return tags
+
+
+def _confirmed_metrics(confirmed: Mapping[str, Any] | None) -> dict[str, float | None]:
+    if not confirmed:
+        return {}
+    return {"confirmed_psnr_db": confirmed["mean_psnr_db"], "confirmed_sd_db": confirmed["sd_db"]}
+
+
+def _params(values: Mapping[str, Any]) -> list[Any]:
+    from mlflow.entities import Param
+
+    return [Param(key, str(value)) for key, value in values.items() if value is not None]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,155 @@
+"""TrialSpec, and what comes of it: all that crosses a process border."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from spaces.parameters import Value
+from trainers.config import FitConfig, FitResult, NetworkConfig, Progress
+
+
+class Purpose(StrEnum):
+    """What a seed is for: search seeds propose, select seeds choose, confirm seeds judge."""
+
+    SEARCH = "search"
+    SELECT = "select"
+    CONFIRM = "confirm"
+
+
+def derive_seed(study_seed: int, purpose: str, repeat: int) -> int:
+    """hash(study seed, purpose, repeat), 63 bits: depends on nothing else, so a retried trial keeps its seed."""
+    digest = hashlib.sha256(f"winnow/{study_seed}/{purpose}/{repeat}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """One fit of one point with one seed.
+
+    Attributes:
+        key: unique within its study: `search/17`, `references/winner/lr=0.0005`, `confirm/found/3`.
+        task: digest of the signal that it fits.
+        space: the space that the point is of.
+        point: one value for each parameter.
+        network: what is built.
+        fit: how it is trained.
+        purpose: what its seed is for.
+        repeat: which of the purpose's seeds.
+        seed: derived from both.
+        rungs: steps at which the driver decides whether it goes on.
+        keep: whether the best weights and their output come back with the outcome.
+    """
+
+    key: str
+    task: str
+    space: str
+    point: Mapping[str, Value]
+    network: NetworkConfig
+    fit: FitConfig
+    purpose: Purpose
+    repeat: int
+    seed: int
+    rungs: tuple[int, ...] = ()
+    keep: bool = False
+
+    def stop_after(self, step: int) -> int:
+        """The next step at which a decision is due: a rung, or the end."""
+        return next((rung for rung in self.rungs if rung > step), self.fit.steps)
+
+
+class State(StrEnum):
+    """How a trial ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A try at a trial that did not end it."""
+
+    failure: str
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        spec: what was asked.
+        state: complete, pruned or failed.
+        progress: its last progress; None if it never reported.
+        reason: one sentence where it is not complete.
+        rung_values: PSNR in dB of the best step so far, by rung.
+        attempts: tries that were lost before.
+        result: weights and output, where the spec asks for them.
+        started, ended: seconds since the epoch.
+    """
+
+    spec: TrialSpec
+    state: State
+    progress: Progress | None
+    reason: str = ""
+    rung_values: Mapping[int, float] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
+    result: FitResult | None = None
+    started: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def psnr_db(self) -> float | None:
+        """Of the best step, over all samples."""
+        return self.progress.psnr_db if self.progress else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialBuilder:
+    """Makes the TrialSpecs of one study: what is the same in all of them."""
+
+    task: str
+    width: int
+    depth: int
+    dims: int
+    channels: int
+    steps: int
+    study_seed: int
+
+    def build(
+        self,
+        key: str,
+        *,
+        space: str,
+        architecture: str,
+        point: Mapping[str, Value],
+        purpose: Purpose = Purpose.SEARCH,
+        repeat: int = 0,
+        rungs: tuple[int, ...] = (),
+        keep: bool = False,
+    ) -> TrialSpec:
+        """The spec of `point`: its `lr` goes to the fit, everything else to the network."""
+        knobs = {name: float(value) for name, value in point.items() if name != "lr"}
+        return TrialSpec(
+            key=key,
+            task=self.task,
+            space=space,
+            point=dict(point),
+            network=NetworkConfig(
+                architecture=architecture,
+                width=self.width,
+                depth=self.depth,
+                dims=self.dims,
+                channels=self.channels,
+                knobs=knobs,
+            ),
+            fit=FitConfig(steps=self.steps, lr=float(point["lr"])),
+            purpose=purpose,
+            repeat=repeat,
+            seed=derive_seed(self.study_seed, purpose, repeat),
+            rungs=rungs,
+            keep=keep,
+        )

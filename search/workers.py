@@ -1,0 +1,214 @@
+"""Workers: who fits trials. The protocol that the driver speaks, and the inline one (this process, no Ray)."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from search.trial import TrialSpec
+from trainers.config import FitResult, Progress, Status
+from trainers.tasks import Task
+
+if TYPE_CHECKING:
+    from trainers.fit import FitStack
+
+
+class WorkersError(RuntimeError):
+    """The world failed: no cluster at the address, or it never gave what was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Put a trial into a lane, where its checkpoint left it if there is one."""
+
+    lane: int
+    spec: TrialSpec
+    checkpoint: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What one call to a worker does: start some trials, run the named lanes for a while.
+
+    Attributes:
+        task: digest of the signal that all its trials fit.
+        start: trials to begin.
+        until: the step at which each lane is to come back; the first one there ends the segment. Lanes that are not
+            named are emptied.
+        seconds: after which it ends anyway.
+        checkpoint: lanes of which the state after the segment comes back.
+    """
+
+    task: str
+    start: tuple[Start, ...] = ()
+    until: Mapping[int, int]
+    seconds: float
+    checkpoint: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """What a segment brought: where each lane stands, and results of kept trials that ended."""
+
+    worker: int
+    progress: Mapping[int, Progress]
+    results: Mapping[int, FitResult] = field(default_factory=dict)
+    checkpoints: Mapping[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """A worker that is gone with all its lanes, or whose segment raised.
+
+    Attributes:
+        worker: which.
+        failure: what happened, one line.
+        is_ours: whether an exception in our own code is the cause, and not a machine that died.
+    """
+
+    worker: int
+    failure: str
+    is_ours: bool
+
+
+Event = Report | Lost
+
+
+class Workers(Protocol):
+    """A pool. A worker has one segment at a time; ids are never used again."""
+
+    @property
+    def lanes(self) -> int:
+        """Trials that a worker fits side by side."""
+
+    def ids(self) -> Sequence[int]:
+        """The workers that live."""
+
+    def share(self, digest: str, task: Task) -> None:
+        """Make a task known to all workers, those to come too."""
+
+    def submit(self, worker: int, segment: Segment) -> None:
+        """Begin a segment."""
+
+    def wait(self, seconds: float) -> list[Event]:
+        """Segments that ended; waits at most `seconds` for the first."""
+
+    def replace(self, worker: int) -> int:
+        """A new worker in place of a lost one; its id."""
+
+    def close(self) -> None:
+        """End all workers."""
+
+
+class LaneRunner:
+    """What runs inside a worker: lanes, in one stack for each family and shape of network.
+
+    Args:
+        lanes: trials side by side.
+        threads: of torch, on a CPU.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, *, lanes: int, threads: int, device: str) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._num_lanes = lanes
+        self._device = device
+        self._task = ""
+        self._stacks: dict[tuple[object, ...], FitStack] = {}
+        self._specs: dict[int, TrialSpec] = {}
+
+    def advance(self, worker: int, segment: Segment, task: Task) -> Report:
+        """Run one segment."""
+        if segment.task != self._task:
+            self._stacks.clear()
+            self._specs.clear()
+            self._task = segment.task
+        restarted = {start.lane for start in segment.start}
+        for lane in set(self._specs) - (set(segment.until) - restarted):
+            self._stack(self._specs.pop(lane), task).stop(lane)
+        for start in segment.start:
+            self._specs[start.lane] = start.spec
+            spec = start.spec
+            self._stack(spec, task).start(start.lane, spec.network, spec.fit, spec.seed, start.checkpoint)
+        for stack in self._stacks.values():
+            lanes = [lane for lane, spec in self._specs.items() if self._stack(spec, task) is stack]
+            if lanes:
+                stack.advance({lane: segment.until[lane] for lane in lanes}, segment.seconds)
+        stacks = {lane: self._stack(spec, task) for lane, spec in self._specs.items()}
+        progress = {lane: stack.progress(lane) for lane, stack in stacks.items()}
+        ended = [lane for lane, at in progress.items() if at.status is Status.DONE and self._specs[lane].keep]
+        return Report(
+            worker=worker,
+            progress=progress,
+            results={lane: stacks[lane].result(lane) for lane in ended},
+            checkpoints={lane: stacks[lane].checkpoint(lane) for lane in segment.checkpoint},
+        )
+
+    def _stack(self, spec: TrialSpec, task: Task) -> FitStack:
+        from trainers.fit import FitStack
+        from trainers.networks import architecture_of
+
+        network = spec.network
+        shape = (architecture_of(network).family, network.width, network.depth, network.dims, network.channels)
+        if shape not in self._stacks:
+            self._stacks[shape] = FitStack(task, network, num_lanes=self._num_lanes, device=self._device)
+        return self._stacks[shape]
+
+
+def pick_device() -> str:
+    """ "cuda" where torch sees a device, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class InlineWorkers:
+    """One worker in this process: the same driver without Ray."""
+
+    def __init__(self, *, lanes: int = 1, threads: int = 1) -> None:
+        self.lanes = lanes
+        self._threads = threads
+        self._worker = 0
+        self._runner = self._new_runner()
+        self._tasks: dict[str, Task] = {}
+        self._segments: deque[Segment] = deque()
+
+    def ids(self) -> Sequence[int]:
+        """One."""
+        return [self._worker]
+
+    def share(self, digest: str, task: Task) -> None:
+        """Keep it."""
+        self._tasks[digest] = task
+
+    def submit(self, worker: int, segment: Segment) -> None:
+        """Remember the segment; `wait` runs it."""
+        self._segments.append(segment)
+
+    def wait(self, seconds: float) -> list[Event]:
+        """Run what was submitted."""
+        if not self._segments:
+            time.sleep(seconds)
+            return []
+        segment = self._segments.popleft()
+        try:
+            return [self._runner.advance(self._worker, segment, self._tasks[segment.task])]
+        except Exception as error:  # the worker's edge: the driver decides what an exception of ours means
+            return [Lost(worker=self._worker, failure=f"{type(error).__name__}: {error}", is_ours=True)]
+
+    def replace(self, worker: int) -> int:
+        """A fresh runner."""
+        self._worker += 1
+        self._runner = self._new_runner()
+        return self._worker
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def _new_runner(self) -> LaneRunner:
+        return LaneRunner(lanes=self.lanes, threads=self._threads, device=pick_device())
