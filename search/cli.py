@@ -90,6 +90,7 @@ def fit(
     if spec.fit.lr is not None:
         partial["lr"] = spec.fit.lr
     from search.point import fit_point
+    from search.trial import spell
     from trainers.signals import Crop
 
     document = fit_point(
@@ -109,8 +110,7 @@ def fit(
         _print_json(document)
     else:
         values = [value for value in document["psnr_db"] if value is not None]
-        point = " ".join(f"{key}={value:.6g}" for key, value in document["params"].items())
-        click.echo(f"{signal}: {document['space']} {point}, {document['steps']} steps")
+        click.echo(f"{signal}: {document['space']} {spell(document['params'])}, {document['steps']} steps")
         for psnr, snr, step, status in zip(
             document["psnr_db"], document["snr_db"], document["best_step"], document["status"], strict=True
         ):
@@ -173,6 +173,7 @@ def run(signals: tuple[str, ...], name: str | None, config: Path | None, as_json
 def status(name: str | None, store: Path, storage: str | None, as_json: bool) -> None:
     """Show where studies stand: all of them, a campaign's, or one."""
     from search.report import find_studies, status_of
+    from search.trial import spell
 
     document = {"studies": [status_of(study) for study in find_studies(store, storage, name)]}
     if as_json:
@@ -181,7 +182,7 @@ def status(name: str | None, store: Path, storage: str | None, as_json: bool) ->
     for entry in document["studies"]:
         done = sum(entry["trials"].values())
         best = entry["best"]
-        point = " ".join(f"{key}={value:.4g}" for key, value in best["params"].items()) if best else "nothing yet"
+        point = spell(best["params"]) if best else "nothing yet"
         confirmed = best and best["confirmed"]
         score = (
             f"{confirmed['mean_psnr_db']:.1f} dB confirmed"

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.storage import Record
-from search.trial import State, TrialSpec
+from search.trial import State, TrialSpec, spell
 from trainers.config import Progress
 
 PLAIN_SECONDS = 10.0
@@ -126,8 +126,7 @@ class Terminal:
         running = Table.grid(padding=(0, 2))
         for spec, progress in sorted(self._running.values(), key=lambda pair: pair[0].key)[:8]:
             psnr = f"{progress.psnr_db:.1f} dB" if progress.psnr_db is not None else ""
-            point = " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in spec.point.items())
-            running.add_row(f"  {spec.key}", f"step {progress.step}/{spec.fit.steps}", psnr, point)
+            running.add_row(f"  {spec.key}", f"step {progress.step}/{spec.fit.steps}", psnr, spell(spec.point))
         return Group(bar, Text(f"  {self._counts()}{self._left()}"), Text(f"  {self._standing()}"), running)
 
     def _counts(self) -> str:

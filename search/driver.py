@@ -45,8 +45,8 @@ class Source(Protocol):
     def next(self) -> tuple[TrialSpec, bytes] | None:
         """The next trial and its checkpoint (empty for a fresh start); None if there is none for now."""
 
-    def goes_on(self, spec: TrialSpec, rung: int, psnr_db: float) -> bool:
-        """Whether a trial continues beyond a rung, given its PSNR there; must not wait for a disk."""
+    def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
+        """Whether a trial continues beyond a rung; must not wait for a disk."""
 
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
         """Keep the state of a running trial."""
@@ -220,7 +220,7 @@ class Driver:
         if progress.psnr_db is None:
             return None
         running.rung_values[progress.step] = progress.psnr_db
-        if source.goes_on(running.spec, progress.step, progress.psnr_db):
+        if source.goes_on(running.spec, progress.step, progress):
             return None
         return running.outcome(State.PRUNED, reason=f"not among the best at rung {progress.step}")
 
@@ -246,15 +246,21 @@ class Driver:
     def _land(self, source: Source) -> None:
         """After a stop: let segments end, then fetch the state of every running trial."""
         deadline = time.monotonic() + 2 * SEGMENT_SECONDS + 1.0
+        for worker, board in self._boards.items():
+            if board and worker not in self._busy:
+                self._fetch_states(worker)
         while self._busy and time.monotonic() < deadline:
             for event in self._workers.wait(0.2):
                 for outcome in self._take(event, source):
                     source.finish(outcome)
-                board = self._boards.get(event.worker)
-                is_landed = isinstance(event, Lost) or set(event.checkpoints) >= set(board or ())
-                if board and not is_landed:
-                    still = {lane: _step(running) for lane, running in board.items()}
-                    self._submit(event.worker, until=still, seconds=0.0, checkpoint=tuple(board))
+                board = self._boards.get(event.worker, {})
+                if isinstance(event, Report) and not board.keys() <= event.checkpoints.keys():
+                    self._fetch_states(event.worker)
+
+    def _fetch_states(self, worker: int) -> None:
+        board = self._boards[worker]
+        still = {lane: _step(running) for lane, running in board.items()}
+        self._submit(worker, until=still, seconds=0.0, checkpoint=tuple(board))
 
 
 def _step(running: _Running) -> int:
@@ -277,7 +283,7 @@ class FixedSource:
         """The next of the list."""
         return (self._specs.popleft(), b"") if self._specs else None
 
-    def goes_on(self, spec: TrialSpec, rung: int, psnr_db: float) -> bool:
+    def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Always."""
         return True
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.config import StudySpec
-from search.proposals import rungs_of
 from search.references import Reference, build_references, check_heuristics
+from search.rungs import rungs_of
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
 from spaces.space import Space

@@ -89,7 +89,7 @@ def curves(
     styles = ("--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
     for style, (name, record) in zip(styles, references.items(), strict=False):
         axes.plot(*_steps(record), linestyle=style, linewidth=1.8, label=name, zorder=3)
-    axes.plot(*_steps(found), color="red", linewidth=2.2, label=f"found {found.label}", zorder=4)
+    axes.plot(*_steps(found), color="black", linewidth=2.2, label=f"found {found.label}", zorder=4)
     axes.plot([], [], color="0.82", linewidth=0.8, label="trials")
     axes.set(xlabel="step", ylabel="PSNR over all samples (dB)")
     axes.set_title(title, fontsize=10)

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import Trial
 
+from search.rungs import forecast_psnr_db, is_among_best
 from search.storage import Record, StudyStorage
 from search.suggest import ask
 from search.trial import Outcome, TrialBuilder, TrialSpec
 from spaces.space import Space
 from trainers.checkpoint import write_atomically
-
-RUNGS: tuple[tuple[float, float], ...] = ((0.5, 0.5), (0.75, 0.5))
-"""(share of the steps, share of the trials that go on).
-
-Not earlier: a high learning rate leads first and loses later. In six searches of 48 unpruned trials on tetris.wav
-(4,096 samples, width 64, 300 steps) the best trial ranked between 20th and 33rd at a fifth of the steps, and between
-2nd and 8th at half of them.
-"""
-
-MIN_AT_RUNG = 4
-"""With fewer values at a rung, a share of them says nothing, and every trial goes on."""
+from trainers.config import Curve, Progress
 
 BATCH = 4
 """Trials of a deterministic batch: proposed together and told together, in order of number."""
-
-
-def rungs_of(steps: int, pruner: str) -> tuple[int, ...]:
-    """The steps at which trials of `steps` steps are judged."""
-    if pruner == "none":
-        return ()
-    return tuple(sorted({rung for share, _ in RUNGS if 0 < (rung := round(share * steps)) < steps}))
 
 
 class Proposals:
@@ -73,7 +56,6 @@ class Proposals:
         self._deterministic = deterministic
         self._checkpoints = checkpoints
         self._finished = finished
-        self._shares = {round(share * builder.steps): kept for share, kept in RUNGS}
         self._at_rung: dict[int, list[float]] = {rung: [] for rung in rungs}
         self._trials: dict[str, Trial] = {}
         self._unreported: list[tuple[str, int, float]] = []
@@ -82,7 +64,7 @@ class Proposals:
         self._told = len(told)
         # A driver that died while it told a batch: the rest of that batch must not be judged against what was told.
         for record in told[: BATCH * (self._told // BATCH)] if deterministic else told:
-            self._count_rungs(record.rung_values)
+            self._count_rungs(record.rung_values, record.curve)
         self._resumed = deque(storage.unfinished())
         self._asked = self._told + len(self._resumed)
 
@@ -107,14 +89,16 @@ class Proposals:
         self._asked += 1
         return self._begin(trial, proposed, is_new=True), b""
 
-    def goes_on(self, spec: TrialSpec, rung: int, psnr_db: float) -> bool:
-        """Successive halving from memory: among the best share of all trials seen at this rung."""
-        self._unreported.append((spec.key, rung, psnr_db))
-        values = self._at_rung[rung]
+    def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
+        """Successive halving from memory: whether the trial is heading for the best share of those seen here."""
+        assert progress.psnr_db is not None
+        self._unreported.append((spec.key, rung, progress.psnr_db))
+        forecast = forecast_psnr_db(progress.curve, rung, spec.fit.steps)
+        seen = self._at_rung[rung]
         if not self._deterministic:
-            values.append(psnr_db)
-            return is_among_best(psnr_db, values, self._shares[rung])
-        return is_among_best(psnr_db, [*values, psnr_db], self._shares[rung])
+            seen.append(forecast)
+            return is_among_best(forecast, seen)
+        return is_among_best(forecast, [*seen, forecast])
 
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
         """Keep a running trial's state in the store's folder."""
@@ -152,13 +136,13 @@ class Proposals:
         record = self._storage.tell(self._trials.pop(outcome.spec.key), outcome)
         self._told += 1
         if self._deterministic:
-            self._count_rungs(outcome.rung_values)
+            self._count_rungs(outcome.rung_values, record.curve)
         self._checkpoint_path(outcome.spec).unlink(missing_ok=True)
         self._finished(record)
 
-    def _count_rungs(self, rung_values: Mapping[int, float]) -> None:
-        for rung, value in rung_values.items():
-            self._at_rung.setdefault(rung, []).append(value)
+    def _count_rungs(self, rungs: Iterable[int], curve: Curve) -> None:
+        for rung in rungs:
+            self._at_rung[rung].append(forecast_psnr_db(curve, rung, self._builder.steps))
 
     def _report(self) -> None:
         for key, rung, psnr_db in self._unreported:
@@ -167,10 +151,3 @@ class Proposals:
 
     def _checkpoint_path(self, spec: TrialSpec) -> Path:
         return self._checkpoints / f"{spec.key.replace('/', '-')}.safetensors"
-
-
-def is_among_best(value: float, values: list[float], share: float) -> bool:
-    """Whether `value`, one of `values`, is among the best `share` of them (rounded up; always, where they are few)."""
-    if len(values) < MIN_AT_RUNG:
-        return True
-    return sum(other > value for other in values) < math.ceil(share * len(values))

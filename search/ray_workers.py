@@ -135,6 +135,8 @@ class RayWorkers:
 
 def _connect(settings: WorkerSettings) -> bool:
     """Make sure that Ray is there; whether this process owns it."""
+    if settings.address is not None:
+        _probe(settings.address)
     if ray.is_initialized():
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -143,7 +145,6 @@ def _connect(settings: WorkerSettings) -> bool:
         num_cpus = max(os.cpu_count() or 1, workers * settings.cpus_per_worker)
         ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
         return True
-    _probe(settings.address)
     try:
         # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
         modules: list[ModuleType] = [spaces, trainers, search]

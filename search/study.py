@@ -15,8 +15,9 @@ from search.driver import Driver, FixedSource
 from search.export import RECIPE, SNIPPET, WEIGHTS, build_recipe, is_winner_of, save_winner
 from search.pictures import draw_study
 from search.plan import Plan
-from search.proposals import Proposals, rungs_of
+from search.proposals import Proposals
 from search.references import best_of
+from search.rungs import rungs_of
 from search.storage import Record, StudyStorage
 from search.summary import summarise
 from search.table import to_markdown
@@ -141,7 +142,7 @@ class StudyRun:
         )
         self._display.phase("search", search.trials, proposals.told)
         if not self._driver.run(proposals):
-            raise Interrupted
+            raise Interrupted(f"{proposals.told} of {search.trials} trials of {self._plan.name} are kept")
 
     def _select(self) -> Record:
         candidates = leading(self._storage.trials(), self._plan.space)
@@ -218,7 +219,7 @@ class StudyRun:
             return
         self._display.phase(title, len(specs), len(specs) - len(missing))
         if not self._driver.run(FixedSource(missing, finish)):
-            raise Interrupted
+            raise Interrupted(f"{title} of {self._plan.name}: the fits that ended are kept")
 
     def _candidate(self, found: Record) -> Candidate:
         return Candidate(label=found.label, record=found, architecture=self._plan.space.architecture)

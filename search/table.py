@@ -7,44 +7,48 @@ from typing import Any
 
 from rich.table import Table
 
-COLUMNS = ("point", "parameters", "PSNR (dB)", "confirmed mean (dB)", "found is better by (dB)", "95 % interval")
+from search.trial import spell
+
+COLUMNS = ("", "point", "search seed", "fresh seeds", "found is better by")
+"""PSNR in dB; fresh seeds: mean and standard deviation; the difference with its 95 % interval."""
 
 
 def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Baselines, predictions and the found point, one row each."""
-    order = {"baseline": 0, "prediction": 1}
-    references = sorted(summary["references"].items(), key=lambda item: order[item[1]["kind"]])
     rows: list[tuple[str, ...]] = [
         (
-            f"{reference['kind']} {name}",
-            _point(reference["params"]),
+            name,
+            spell(reference["params"]),
             _number(reference["psnr_db"]),
             _confirmed(reference["confirmed"]),
-            _number(reference["regret_db"], sign=True),
-            _interval(reference["ci95_db"]),
+            _regret(reference),
         )
-        for name, reference in references
+        for kind in ("baseline", "prediction")
+        for name, reference in summary["references"].items()
+        if reference["kind"] == kind
     ]
     best = summary["best"]
     if best:
-        found = (_number(best["psnr_db"]), _confirmed(best["confirmed"]))
-        rows.append((f"found #{best['number']}", _point(best["params"]), *found, "", ""))
+        scores = (_number(best["psnr_db"]), _confirmed(best["confirmed"]))
+        rows.append((f"found #{best['number']}", spell(best["params"]), *scores, ""))
     return rows
 
 
 def to_rich(summary: Mapping[str, Any]) -> Table:
-    """For the terminal."""
-    table = Table(title=f"{summary['study']}: {summary['signal']}", title_justify="left")
+    """For the terminal: PSNR in dB."""
+    title = f"{summary['study']}: {summary['signal']}, PSNR in dB"
+    table = Table(title=title, title_justify="left", title_style="")
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if number < 2 else "right", overflow="fold")
-    for row in rows_of(summary):
-        table.add_row(*row, style="bold" if row[0].startswith("found") else "")
+    rows = rows_of(summary)
+    for row in rows:
+        table.add_row(*row, style="bold" if row[0].startswith("found") else "", end_section=row in rows[-2:-1])
     return table
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
     """For a run's description."""
-    lines = [f"**{summary['signal']}**, space {summary['space']}: {sentence_of(summary)}", ""]
+    lines = [f"**{summary['signal']}**, space {summary['space']}: {sentence_of(summary)}. PSNR in dB.", ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
     lines += ["| " + " | ".join(row) + " |" for row in rows_of(summary)]
     return "\n".join(lines)
@@ -55,7 +59,7 @@ def sentence_of(summary: Mapping[str, Any]) -> str:
     best, references = summary["best"], summary["references"]
     if not best:
         return "nothing was found"
-    text = f"found {_point(best['params'])}"
+    text = f"found {spell(best['params'])}"
     if not best["confirmed"]:
         return f"{text}, {best['psnr_db']:.1f} dB on the search's seed (not confirmed)"
     seeds = best["confirmed"]["seeds"]
@@ -72,22 +76,19 @@ def sentence_of(summary: Mapping[str, Any]) -> str:
     return text
 
 
-def _point(params: Mapping[str, Any]) -> str:
-    return " ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()
-    )
-
-
-def _number(value: float | None, *, sign: bool = False) -> str:
-    return "" if value is None else f"{value:+.1f}" if sign else f"{value:.1f}"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _confirmed(confirmed: Mapping[str, Any] | None) -> str:
     if not confirmed:
         return ""
     sd = confirmed["sd_db"]
-    return f"{confirmed['mean_psnr_db']:.1f}" + (f" (sd {sd:.1f}, n {confirmed['seeds']})" if sd is not None else "")
+    return f"{confirmed['mean_psnr_db']:.1f}" + (f" ± {sd:.1f}" if sd is not None else "")
 
 
-def _interval(interval: list[float] | None) -> str:
-    return f"{interval[0]:+.1f} to {interval[1]:+.1f}" if interval else ""
+def _regret(reference: Mapping[str, Any]) -> str:
+    if reference["regret_db"] is None:
+        return ""
+    interval = reference["ci95_db"]
+    return f"{reference['regret_db']:+.1f}" + (f" [{interval[0]:+.1f}, {interval[1]:+.1f}]" if interval else "")

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.storage import Record
-from search.trial import State
+from search.trial import State, spell
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A dead server must be known to be dead in seconds, not after the client's default of minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+# Its database is made on first use, with a page of log about it.
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -131,11 +133,6 @@ class Tracker:
                 )
 
     def _connect(self) -> MlflowClient:
-        import logging
-
-        # Its database is made on first use, with a page of log about it.
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
@@ -265,8 +262,7 @@ class Tracker:
 
 def run_name(record: Record) -> str:
     """What a person reads in the list: `#17 s0=412 s1=0.21 lr=0.0005`."""
-    values = " ".join(f"{key}={_short(value)}" for key, value in record.point.items())
-    return f"{record.label} {values}"
+    return f"{record.label} {spell(record.point)}"
 
 
 def source_tags() -> dict[str, str]:
@@ -291,7 +287,3 @@ def _params(values: Mapping[str, Any]) -> list[Any]:
     from mlflow.entities import Param
 
     return [Param(key, str(value)) for key, value in values.items() if value is not None]
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -25,6 +25,17 @@ def derive_seed(study_seed: int, purpose: str, repeat: int) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
+def spell(point: Mapping[str, Value]) -> str:
+    """A point as people read it: `s0=1100 s1=0.0478 lr=0.00048`."""
+    return " ".join(f"{name}={_spell_value(value)}" for name, value in point.items())
+
+
+def _spell_value(value: Value) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialSpec:
     """One fit of one point with one seed.

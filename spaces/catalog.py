@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from spaces.laws import LAWS
-from spaces.noise import HIDDEN_W, S1_MAX, NoiseScales, Ridge, noise_bandwidth
+from spaces.noise import BANDWIDTH_LOW_RAD, HIDDEN_W, S1_MAX, NoiseScales, Ridge, noise_bandwidth
 from spaces.parameters import POSITIVE, Float, PointError
 from spaces.space import Space
 from spaces.spectrum import Spectrum
@@ -93,7 +93,7 @@ def _siren2(spectrum: Spectrum, width: int) -> Space:
         parameters=(
             Float(
                 name="s0",
-                low=1.0,
+                low=min(1.0, *(point["s0"] for point in points.values() if point["s0"] > 0.0)),
                 high=max(2.0 * spectrum.nyquist_rad, *(point["s0"] for point in points.values())),
                 log=True,
                 doc="noise scale of the first layer, rad",
@@ -106,6 +106,7 @@ def _siren2(spectrum: Spectrum, width: int) -> Space:
         coordinates=Ridge(
             width=width,
             nyquist_rad=spectrum.nyquist_rad,
+            low_rad=min(BANDWIDTH_LOW_RAD, *(0.99 * band for band in bands if band > 0.0)),
             high=1.01 * max(2.0, *(band / spectrum.nyquist_rad for band in bands)),
         ),
     )

@@ -92,7 +92,8 @@ class Bandwidth:
     """B = kappa psi^exponent Nyquist, at most Nyquist; s1 and the learning rate fixed; solved for s0.
 
     Knows N and width. Constants: this project's own first measurements on two recordings, not yet calibrated.
-    s0^2 = (B / gain(s1))^2 - w^2 / (3 dims^2), at least 0: SIREN's own uniform draw gives part of the band.
+    s0^2 = (B / gain(s1))^2 - w^2 / (3 dims^2): SIREN's own uniform draw gives part of the band. s0 is at least 1 rad,
+    where that draw gives all of it.
     """
 
     name: str = "bandwidth"
@@ -112,7 +113,7 @@ class Bandwidth:
         share = min(self.kappa * spectrum.centroid**self.exponent, 1.0)
         needed = scales_on_ridge(share * spectrum.nyquist_rad, self.s1, width).s0
         uniform = HIDDEN_W / (math.sqrt(3.0) * spectrum.dims)
-        return {"s0": math.sqrt(max(needed**2 - uniform**2, 0.0)), "s1": self.s1, "lr": self.lr}
+        return {"s0": math.sqrt(max(needed**2 - uniform**2, 1.0)), "s1": self.s1, "lr": self.lr}
 
 
 LAWS: Mapping[str, Law] = {law.name: law for law in (Winner(), Bandwidth())}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spaces.parameters import Float, Parameter, Point, Value
 
@@ -71,16 +71,22 @@ class Ridge:
         width: features of a hidden layer.
         nyquist_rad: rad per coordinate unit.
         high: largest bandwidth that is proposed, in units of Nyquist.
+        low_rad: smallest bandwidth that is proposed, rad per coordinate unit.
     """
 
     width: int
     nyquist_rad: float
     high: float
+    low_rad: float = BANDWIDTH_LOW_RAD
 
     @property
     def name(self) -> str:
-        """Stands in fingerprints."""
+        """What messages call them."""
         return "ridge"
+
+    def describe(self) -> dict[str, Any]:
+        """The change of variables, for fingerprints."""
+        return {"name": self.name, "width": self.width, "nyquist_rad": self.nyquist_rad}
 
     @property
     def replaces(self) -> tuple[str, ...]:
@@ -90,7 +96,7 @@ class Ridge:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """bandwidth (log, units of Nyquist) and s1 (linear)."""
-        low = min(BANDWIDTH_LOW_RAD / self.nyquist_rad, self.high / 10)
+        low = min(self.low_rad / self.nyquist_rad, self.high / 10)
         return (
             Float(name="bandwidth", low=low, high=self.high, log=True, doc="noise bandwidth over Nyquist"),
             Float(name="s1", low=0.0, high=S1_MAX, doc="noise scale of the second layer"),

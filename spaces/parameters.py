@@ -28,10 +28,10 @@ class Interval:
         return math.isfinite(value) and above and value <= self.high
 
     def rule(self, name: str) -> str:
-        """The interval as a sentence: `0 < lr must hold`."""
+        """The interval as a sentence: "`0 < lr` must hold"."""
         lower = f"{self.low:g} {'<' if self.is_open else '<='} {name}"
         upper = f" <= {self.high:g}" if math.isfinite(self.high) else ""
-        return f"{lower}{upper} must hold"
+        return f"`{lower}{upper}` must hold"
 
 
 POSITIVE = Interval(low=0.0, is_open=True)
@@ -78,7 +78,7 @@ class Float(_Parameter):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise PointError(f"{self.name} must be a number, but got {value!r}")
         if value not in self.domain:
-            raise PointError(f"`{self.domain.rule(self.name)}`, but got {self.name}={value}")
+            raise PointError(f"{self.domain.rule(self.name)}, but got {self.name}={value}")
         return float(value)
 
     def is_in_range(self, value: Value) -> bool:
@@ -105,10 +105,10 @@ class Int(_Parameter):
             PointError: not a whole number, or outside the domain.
         """
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or value != math.floor(value):
+        if not is_number or not math.isfinite(value) or value != math.floor(value):
             raise PointError(f"{self.name} must be a whole number, but got {value!r}")
         if value not in self.domain:
-            raise PointError(f"`{self.domain.rule(self.name)}`, but got {self.name}={value}")
+            raise PointError(f"{self.domain.rule(self.name)}, but got {self.name}={value}")
         return int(value)
 
     def is_in_range(self, value: Value) -> bool:

@@ -19,7 +19,10 @@ class Coordinates(Protocol):
 
     @property
     def name(self) -> str:
-        """Stands in fingerprints."""
+        """What messages call them."""
+
+    def describe(self) -> dict[str, Any]:
+        """All that decides them, JSON-able: it stands in fingerprints."""
 
     @property
     def replaces(self) -> tuple[str, ...]:
@@ -60,10 +63,13 @@ class Space:
         names = self.names
         if len(set(names)) != len(names):
             raise PointError(f"space {self.name}: parameter names must differ, but got {', '.join(names)}")
-        for parameter in self.parameters:
+        for index, parameter in enumerate(self.parameters):
             unknown = set(parameter.when) - set(names)
             if unknown:
                 raise PointError(f"{parameter.name} depends on {sorted(unknown)}, which space {self.name} lacks")
+            later = set(parameter.when) - set(names[:index])
+            if later:
+                raise PointError(f"{parameter.name} depends on {sorted(later)}, which must come before it")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,7 +131,9 @@ class Space:
         for parameter in self.parameters:
             if parameter.is_active(point):
                 choices = (partial, self.fixed, self.defaults)
-                point[parameter.name] = next(c[parameter.name] for c in choices if parameter.name in c)
+                given = [c[parameter.name] for c in choices if parameter.name in c]
+                if given:  # else `check` says that it is missing
+                    point[parameter.name] = given[0]
         return self.check({**point, **partial})
 
     def reason_against(self, point: Mapping[str, Any]) -> str | None:
@@ -158,6 +166,13 @@ class Space:
         """The point at given search coordinates: the inverse of `to_search`."""
         point = dict(coordinates)
         if self.coordinates:
+            needed = {parameter.name for parameter in self.coordinates.parameters}
+            extra = set(self.coordinates.replaces) - needed
+            if not needed <= set(point) or extra & set(point):
+                raise PointError(
+                    f"{self.coordinates.name} coordinates need {', '.join(sorted(needed))} and give "
+                    f"{', '.join(sorted(extra))}, but got {', '.join(sorted(point))}"
+                )
             mixed = {parameter.name: point.pop(parameter.name) for parameter in self.coordinates.parameters}
             point.update(self.coordinates.to_point(mixed))
         return self.check(point)
@@ -169,7 +184,7 @@ class Space:
             "architecture": self.architecture,
             "parameters": [_describe(p) for p in self.parameters],
             "fixed": dict(self.fixed),
-            "coordinates": self.coordinates.name if self.coordinates else "plain",
+            "coordinates": self.coordinates.describe() if self.coordinates else "plain",
             "searched": [_describe(p) for p in self.searched],
         }
 

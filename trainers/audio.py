@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from trainers.signals import Array, Crop, Signal, SignalError, build_signal, loudest_start, window
 
-_CLIPPED_CHUNK = re.compile(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_CLIPPED_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 """libsndfile's log of a data chunk whose header promises other bytes than the file holds."""
 
-_UNKNOWN_LENGTHS = {0, 0x7FFFFFFF, 0xFFFFFFFF}
+_UNKNOWN_LENGTHS = (range(0x7FFF0000, 0x80000000), range(0xFFFF0000, 0x100000000))
 """Chunk lengths that programs write which stream to a pipe and cannot go back: no sign of truncation."""
 
 
@@ -27,20 +27,19 @@ def read_audio(path: Path, crop: Crop) -> Signal:
     """
     source = str(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with _open(path) as file:
             _refuse_truncated(file, source)
             cropped = window(crop, file.frames, file.samplerate, source)
             start, samples = cropped or (0, file.frames)
             values = _read_mono(file, start, samples, source)
-            if cropped is None:
-                assert crop.samples is not None
-                start = loudest_start(values, crop.samples)
-                values = values[start : start + crop.samples]
             rate_hz, total = float(file.samplerate), file.frames
-    except (soundfile.LibsndfileError, TypeError) as error:
-        # TypeError: soundfile's own for headerless formats (.raw), which need a rate and a layout from the caller.
+    except soundfile.LibsndfileError as error:
         reason = str(error).removeprefix(f"Error opening {source!r}: ").rstrip(".")
         raise SignalError(f"{source}: a signal must be an audio file that libsndfile reads, but: {reason}") from error
+    if cropped is None:
+        assert crop.samples is not None
+        start = loudest_start(values, crop.samples)
+        values = values[start : start + crop.samples]
     return build_signal(values, name=path.stem, source=source, rate_hz=rate_hz, start=start, total=total)
 
 
@@ -55,9 +54,20 @@ def read_wav(path: Path) -> Array:
     return np.asarray(values)
 
 
+def _open(path: Path) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path)
+    except TypeError as error:  # soundfile's own for headerless formats (.raw), which need a rate and a layout
+        raise SignalError(f"{path}: a signal must be an audio file with a header, but: {error}") from error
+
+
 def _read_mono(file: soundfile.SoundFile, start: int, samples: int, source: str) -> Array:
     """`samples` frames from `start` on as (samples, 1), block by block: memory follows the crop, not the channels."""
-    file.seek(start)
+    if file.seekable():
+        file.seek(start)
+    else:  # GSM 6.10 and the older ADPCMs can only be read from the beginning
+        for skipped in range(0, start, 1 << 20):
+            file.read(min(start - skipped, 1 << 20), dtype="float64")
     blocks: list[Array] = []
     left = samples
     while left:
@@ -77,7 +87,7 @@ def _refuse_truncated(file: soundfile.SoundFile, source: str) -> None:
     if match is None:
         return
     announced, present = int(match[1]), int(match[2])
-    if announced > present and announced not in _UNKNOWN_LENGTHS:
+    if announced > present and not any(announced in lengths for lengths in _UNKNOWN_LENGTHS):
         raise SignalError(
             f"{source}: the file is truncated: its header announces {announced} bytes of samples, "
             f"but {present} are there"

@@ -24,7 +24,7 @@ class CheckpointError(ValueError):
 def pack(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
     """Arrays by name and JSON-able facts as bytes."""
     metadata = {"format": str(FORMAT), "facts": json.dumps(facts)}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     return safetensors.numpy.save(contiguous, metadata)
 
 
@@ -43,15 +43,24 @@ def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         raise CheckpointError(f"a checkpoint must be a safetensors file, but: {error}") from error
     if metadata.get("format") != str(FORMAT):
         raise CheckpointError(f"a checkpoint must be of format {FORMAT}, but got {metadata.get('format')!r}")
-    return arrays, json.loads(metadata["facts"])
+    try:
+        facts = json.loads(metadata.get("facts", ""))
+    except ValueError as error:
+        raise CheckpointError(f"a checkpoint must be written with its facts as JSON, but: {error}") from error
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"a checkpoint must be written with an object of facts, but got {facts!r}")
+    return arrays, facts
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` so that `path` holds either what it held before or all of it, whatever dies in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from trainers.checkpoint import CheckpointError, pack, unpack
-from trainers.config import Curve, FitConfig, FitResult, NetworkConfig, Progress, Status
+from trainers.config import ConfigError, Curve, FitConfig, FitResult, NetworkConfig, Progress, Status
 from trainers.metrics import psnr_db, snr_db
 from trainers.networks import architecture_of, initial_tensors, render
 from trainers.tasks import Task
@@ -43,6 +43,7 @@ class FitStack:
         self.task = task
         self.device = torch.device(device)
         self.num_lanes = num_lanes
+        self._shape = (shape.width, shape.depth, shape.dims, shape.channels)
         self._architecture = architecture_of(shape)
         self._x = torch.from_numpy(task.coordinates).to(self.device)
         self._y = torch.from_numpy(task.values).to(self.device)
@@ -57,6 +58,9 @@ class FitStack:
         Raises:
             CheckpointError: the checkpoint is damaged or belongs to another fit.
         """
+        shape = (network.width, network.depth, network.dims, network.channels)
+        if shape != self._shape or architecture_of(network).family != self._architecture.family:
+            raise ConfigError(f"every lane must have the stack's family and shape {self._shape}, but got {shape}")
         initial = initial_tensors(network, seed)
         for name, tensor in initial.items():
             if name not in self._tensors:
@@ -72,7 +76,7 @@ class FitStack:
             assert grad is not None
             view.copy_(initial[name])
             view.grad = grad[lane]
-        self._lanes[lane] = _Lane(views, network, fit, seed, self.task.kind, self._power)
+        self._lanes[lane] = _Lane(views, network, fit, seed, self.task)
         if checkpoint:
             self._lanes[lane].restore_(checkpoint)
 
@@ -133,9 +137,7 @@ class FitStack:
 class _Lane:
     """One network of a stack: views of its slice of every tensor, and all that is its own."""
 
-    def __init__(
-        self, views: dict[str, Tensor], network: NetworkConfig, fit: FitConfig, seed: int, kind: str, power: float
-    ) -> None:
+    def __init__(self, views: dict[str, Tensor], network: NetworkConfig, fit: FitConfig, seed: int, task: Task) -> None:
         self.network = network
         self.best = {name: view.clone() for name, view in views.items()}
         self.status = Status.RUNNING
@@ -144,8 +146,9 @@ class _Lane:
         self._views = views
         self._fit = fit
         self._seed = seed
-        self._kind = kind
-        self._power = power
+        self._kind = task.kind
+        self._power = task.power
+        self._digest = task.digest
         self._best_mse = math.inf
         self._best_step = 0
         self._curve: Curve = []
@@ -192,6 +195,7 @@ class _Lane:
                 arrays[f"adam/{key}/{name}"] = tensor
         facts = {
             "identity": self._identity(),
+            "status": self.status,
             "step": self.step,
             "best_mse": self._best_mse if math.isfinite(self._best_mse) else None,
             "best_step": self._best_step,
@@ -202,18 +206,30 @@ class _Lane:
 
     def restore_(self, data: bytes) -> None:
         arrays, facts = unpack(data)
-        if facts["identity"] != self._identity():
-            raise CheckpointError(f"a checkpoint must be of the same fit, but got {facts['identity']}")
+        if facts.get("identity") != self._identity():
+            raise CheckpointError(f"a checkpoint must be of the same fit, but got {facts.get('identity')}")
+        try:
+            self._restore_from_(arrays, facts)
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"a checkpoint must hold all of a fit, but: {error}") from error
+
+    def _restore_from_(self, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        def tensor(name: str, like: tuple[int, ...]) -> Tensor:
+            if arrays[name].shape != like:
+                raise ValueError(f"{name} has shape {arrays[name].shape}, not {like}")
+            return torch.from_numpy(arrays[name]).to(self._views["weight0"].device)
+
         for name, view in self._views.items():
-            view.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
-            self.best[name].copy_(torch.from_numpy(arrays[f"best/{name}"]))
-            state = {
-                key: torch.from_numpy(arrays[f"adam/{key}/{name}"]).to(view.device)
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"adam/{key}/{name}" in arrays
-            }
-            if state:
-                self._optimiser.state[view] = state
+            shape = tuple(view.shape)
+            view.copy_(tensor(f"weights/{name}", shape))
+            self.best[name].copy_(tensor(f"best/{name}", shape))
+            if facts["step"] > 0:
+                self._optimiser.state[view] = {
+                    "step": tensor(f"adam/step/{name}", ()),
+                    "exp_avg": tensor(f"adam/exp_avg/{name}", shape),
+                    "exp_avg_sq": tensor(f"adam/exp_avg_sq/{name}", shape),
+                }
+        self.status = Status(facts["status"])
         self.step = facts["step"]
         self._best_mse = math.inf if facts["best_mse"] is None else facts["best_mse"]
         self._best_step = facts["best_step"]
@@ -222,7 +238,7 @@ class _Lane:
 
     def _identity(self) -> dict[str, Any]:
         network = {**asdict(self.network), "knobs": dict(self.network.knobs)}
-        return {"network": network, "fit": asdict(self._fit), "seed": self._seed}
+        return {"network": network, "fit": asdict(self._fit), "seed": self._seed, "task": self._digest}
 
 
 def fit_network(task: Task, network: NetworkConfig, fit: FitConfig, seed: int, device: str = "cpu") -> FitResult:

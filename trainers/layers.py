@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def linear(h: Tensor, W: Tensor, b: Tensor) -> Tensor:
@@ -26,6 +27,7 @@ class _Sine(torch.autograd.Function):
         return torch.sin(z)
 
     @staticmethod
+    @once_differentiable  # z is kept as a number: a second derivative would silently lack it
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         h, W, z = ctx.saved_tensors
         dz = torch.cos(z).mul_(grads[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -106,7 +108,7 @@ def read_signal(source: str, crop: Crop | None = None) -> Signal:
 
         return read_synthetic(source, crop)
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where the name is too long)
         raise SignalError(f"{source}: no such file")
     if path.is_dir():
         raise SignalError(f"{source}: a signal must be a file, but this is a directory")
@@ -136,7 +138,7 @@ def window(crop: Crop, total: int, rate_hz: float, source: str) -> tuple[int, in
     if crop.start is None:
         samples = crop.samples or total
         return (total - samples) // 2, samples
-    start = round(crop.start * rate_hz)
+    start = round(crop.start * rate_hz) if math.isfinite(crop.start) else -1
     samples = crop.samples or total - start
     if start < 0 or samples < MIN_SAMPLES or start + samples > total:
         wanted = f"{crop.samples} samples" if crop.samples else f"at least {MIN_SAMPLES} samples"

@@ -34,7 +34,7 @@ def shaped_noise(amplitude: Array, seed: int) -> Array:
 
 
 def tone(f: Array) -> Array:
-    """One sinusoid at f = 0.05: psi = 0.1 exactly."""
+    """One sinusoid, at the bin next to f = 0.05: psi = 0.09998 exactly."""
     return np.asarray(np.arange(len(f)) == round(0.05 * 2 * (len(f) - 1)), dtype=np.float64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,12 @@ class Task:
     kind: str
     coordinates: NDArray[np.float32]
     values: NDArray[np.float32]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that a fit sees, hexadecimal."""
+        data = self.kind.encode() + self.coordinates.tobytes() + self.values.tobytes()
+        return hashlib.sha256(data).hexdigest()
 
     @property
     def power(self) -> float:

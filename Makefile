@@ -1,0 +1,29 @@
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 24
+
+.PHONY: demo test lint clean
+
+demo: $(INSTALLED)
+	$(BIN)/winnow run $(DEMO)
+	@echo
+	@echo "Next: $(BIN)/winnow ui                    every trial, curve and picture in the browser"
+	@echo "      $(BIN)/winnow run YOUR.wav --help   the same for a recording of yours"
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+clean:
+	rm -rf .venv winnow-store
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@

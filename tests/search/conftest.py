@@ -1,0 +1,75 @@
+"""Small real things: a signal, its task, and builders of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from search.config import StudySpec
+from search.trial import TrialBuilder
+from trainers.signals import Crop, Signal, read_signal
+from trainers.tasks import Task, fit_task
+
+
+@pytest.fixture(scope="session")
+def signal() -> Signal:
+    return read_signal("synthetic:bright", Crop(samples=256))
+
+
+@pytest.fixture(scope="session")
+def task(signal: Signal) -> Task:
+    return fit_task(signal)
+
+
+@pytest.fixture
+def builder(signal: Signal) -> TrialBuilder:
+    return TrialBuilder(task=signal.digest, width=16, depth=2, dims=1, channels=1, steps=40, study_seed=0)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A recording of 400 samples."""
+    path = tmp_path / "clip.wav"
+    time = np.arange(400) / 8000
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * 1500 * time) + 0.1 * np.sin(2 * np.pi * 3100 * time), 8000)
+    return path
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "network": {"width": 16, "depth": 2},
+    "fit": {"steps": 30},
+    "search": {"trials": 6, "confirm": 2},
+    "workers": {"workers": 0},
+}
+
+
+@pytest.fixture
+def small_spec(tmp_path: Path, clip: Path) -> Callable[..., StudySpec]:
+    """A study of 6 trials of 30 steps, inline; keyword arguments replace values of its sections."""
+
+    def build(**sections: Any) -> StudySpec:
+        top = {key: sections.pop(key) for key in ("name", "signals") if key in sections}
+        data: dict[str, Any] = {"name": "small", "signals": (str(clip),), **top}
+        for section in {*SMALL, *sections, "store"}:
+            data[section] = {**SMALL.get(section, {}), **sections.get(section, {})}
+        data["store"] = {"store": tmp_path / "store", **data["store"]}
+        return StudySpec.model_validate(data)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """A Ray of this test session alone, with two CPUs."""
+    import ray
+
+    import search.ray_workers  # noqa: F401 (turns usage reports off first)
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()

@@ -1,0 +1,301 @@
+"""Whole studies on a clip of 400 samples, inline: what they keep, how they resume, what they agree on."""
+
+from __future__ import annotations
+
+import json
+import signal as system_signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from mlflow import MlflowClient
+
+from search.config import StudySpec
+from search.display import Silent
+from search.plan import InputError
+from search.report import export_winner, find_studies, status_of
+from search.run import run_study
+from search.storage import StorageError, StudyError, StudyStorage
+from search.tracking import default_tracking_uri
+from search.trial import State, derive_seed
+from spaces.laws import LawError
+from spaces.parameters import PointError
+
+SpecOf = Callable[..., StudySpec]
+
+
+def opened(spec: StudySpec) -> StudyStorage:
+    [study] = find_studies(spec.store.store, spec.store.storage, spec.name)
+    return study
+
+
+def table(spec: StudySpec) -> list[Any]:
+    """What must be the same in two runs of a study."""
+    study = opened(spec)
+    return [(r.number, r.point, r.state, r.psnr_db, r.curve, r.rung_values) for r in study.trials()]
+
+
+class Lines(Silent):
+    """A display that keeps what it says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_the_document_agrees_with_optuna_and_mlflow(small_spec: SpecOf) -> None:
+    spec = small_spec()
+    [summary] = run_study(spec)["studies"]
+    study = opened(spec)
+
+    best = summary["best"]
+    optuna_trial = study.search.trials[best["number"]]
+    assert optuna_trial.value == best["psnr_db"]
+    assert optuna_trial.user_attrs["spec"]["point"] == best["params"]
+    states = [record.state for record in study.trials()]
+    assert summary["trials"] == {state.value: states.count(state) for state in State}
+    assert sum(summary["trials"].values()) == 6
+
+    client = MlflowClient(default_tracking_uri(spec.store.store))
+    parent = client.get_run(summary["mlflow_run_id"])
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["psnr_db"] == best["psnr_db"]
+    assert parent.data.metrics["confirmed_psnr_db"] == best["confirmed"]["mean_psnr_db"]
+    for name, reference in summary["references"].items():
+        assert parent.data.metrics[f"regret_db_{name}"] == reference["regret_db"]
+    children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    by_key = {run.data.tags["winnow.key"]: run for run in children}
+    records = [*study.trials(), *study.references()]
+    assert by_key.keys() == {record.key for record in records}
+    for record in records:
+        run = by_key[record.key]
+        assert run.data.metrics["psnr_db"] == record.psnr_db
+        assert {name: float(run.data.params[name]) for name in record.point} == record.point
+        history = client.get_metric_history(run.info.run_id, "curve_psnr_db")
+        assert [(metric.step, metric.value) for metric in history] == record.curve
+        assert run.data.tags["winnow.state"] == record.state
+        assert run.data.tags["mlflow.runName"].startswith(record.label)
+    found = [run for run in children if run.data.tags["winnow.role"] == "found"]
+    assert [run.data.tags["winnow.key"] for run in found] == [f"search/{best['number']}"]
+    artifacts = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert {"landscape.png", "curves.png", "spectra.png", "reconstruction.wav", "winner.safetensors"} <= artifacts
+    json.dumps(summary)
+
+
+def test_regret_is_the_paired_difference_over_the_same_confirm_seeds(small_spec: SpecOf) -> None:
+    spec = small_spec()
+    [summary] = run_study(spec)["studies"]
+    fits = opened(spec).confirmations()
+    label = f"#{summary['best']['number']}"
+    seeds = [derive_seed(0, "confirm", repeat) for repeat in range(2)]
+
+    def values(name: str) -> list[float]:
+        own = sorted((r for r in fits if r.label == name and r.purpose == "confirm"), key=lambda r: r.repeat)
+        assert [r.seed for r in own] == seeds
+        return [r.psnr_db or 0.0 for r in own]
+
+    assert summary["best"]["confirmed"]["mean_psnr_db"] == pytest.approx(np.mean(values(label)))
+    for name, reference in summary["references"].items():
+        assert reference["regret_db"] == pytest.approx(np.mean(np.subtract(values(label), values(name))))
+        assert reference["ci95_db"][0] <= reference["regret_db"] <= reference["ci95_db"][1]
+    assert set(summary["references"]) == {"siren-30", "siren-3000", "winner", "bandwidth"}
+
+
+def test_the_same_command_again_changes_nothing_and_more_trials_add_just_those(small_spec: SpecOf) -> None:
+    spec = small_spec()
+    run_study(spec)
+    before = table(spec)
+    [again] = run_study(spec)["studies"]
+    assert table(spec) == before
+    more = small_spec(search={"trials": 9, "confirm": 3})
+    [summary] = run_study(more)["studies"]
+    assert table(more)[:6] == before
+    assert sum(summary["trials"].values()) == 9
+    assert summary["best"]["confirmed"]["seeds"] == 3
+    assert again["best"]["confirmed"]["seeds"] == 2
+    client = MlflowClient(default_tracking_uri(spec.store.store))
+    parent = client.get_run(summary["mlflow_run_id"])
+    runs = client.search_runs([parent.info.experiment_id])
+    keys = [run.data.tags.get("winnow.key", "study") for run in runs]
+    assert len(keys) == len(set(keys)) == 1 + 9 + len(opened(more).references())
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+
+
+def test_deterministic_studies_are_the_same_inline_and_on_one_or_two_actors(
+    small_spec: SpecOf, local_ray: None, tmp_path: Path
+) -> None:
+    def run(folder: str, workers: int) -> list[Any]:
+        spec = small_spec(
+            search={"deterministic": True, "trials": 10, "confirm": 0},
+            workers={"workers": workers},
+            store={"store": tmp_path / folder},
+        )
+        run_study(spec)
+        return table(spec)
+
+    inline = run("inline", 0)
+    assert any(state is State.PRUNED for _, _, state, *_ in inline)
+    assert run("one", 1) == inline
+    assert run("two", 2) == inline
+
+
+def test_another_experiment_under_the_name_is_refused(small_spec: SpecOf) -> None:
+    run_study(small_spec(search={"trials": 1, "confirm": 0}))
+    with pytest.raises(StudyError, match="steps: 30 there, 31 asked"):
+        run_study(small_spec(fit={"steps": 31}))
+
+
+def test_without_confirmation_the_point_is_still_selected(small_spec: SpecOf) -> None:
+    spec = small_spec(search={"confirm": 0})
+    [summary] = run_study(spec)["studies"]
+    assert summary["best"]["confirmed"] is None
+    assert all(reference["regret_db"] is None for reference in summary["references"].values())
+    assert {record.purpose for record in opened(spec).confirmations()} == {"select"}
+
+
+def test_a_fixed_learning_rate_reaches_every_trial_and_reference(small_spec: SpecOf) -> None:
+    spec = small_spec(fit={"lr": 3e-4}, search={"trials": 3, "confirm": 0})
+    run_study(spec)
+    study = opened(spec)
+    assert {r.point["lr"] for r in [*study.trials(), *study.references()]} == {3e-4}
+    assert len(study.references()) == 4
+
+
+def test_the_plain_siren_space_is_searched_too(small_spec: SpecOf) -> None:
+    [summary] = run_study(small_spec(search={"space": "siren", "trials": 5, "confirm": 0}))["studies"]
+    assert set(summary["best"]["params"]) == {"w_first", "lr"}
+
+
+def test_several_signals_are_one_campaign_and_a_bad_one_stops_all_before_anything_starts(
+    small_spec: SpecOf, clip: Path, tmp_path: Path
+) -> None:
+    other, silent = tmp_path / "other.wav", tmp_path / "silent.wav"
+    soundfile.write(other, np.random.default_rng(0).normal(size=300) * 0.1, 8000)
+    soundfile.write(silent, np.zeros(300), 8000)
+    with pytest.raises(InputError) as caught:
+        run_study(small_spec(signals=(str(clip), str(silent), "none.wav")))
+    assert [line.split(":")[0] for line in caught.value.lines] == [str(silent), "none.wav"]
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(InputError, match="must differ"):
+        run_study(small_spec(signals=(str(clip), str(clip))))
+    spec = small_spec(signals=(str(clip), str(other)), search={"trials": 2, "confirm": 0})
+    document = run_study(spec)
+    assert [summary["signal"] for summary in document["studies"]] == [str(clip), str(other)]
+    assert len(find_studies(spec.store.store, None, "small")) == 2
+
+
+@pytest.mark.parametrize(
+    ("search", "error", "message"),
+    [
+        ({"space": "sirenn"}, PointError, "unknown space 'sirenn'; known spaces: siren, siren2"),
+        ({"heuristic": ("oracle",)}, LawError, "unknown heuristic 'oracle'; known heuristics: winner, bandwidth"),
+    ],
+)
+def test_unknown_names_are_refused_before_anything_is_written(
+    small_spec: SpecOf, tmp_path: Path, search: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run_study(small_spec(search=search))
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_tracking_server_that_is_down_stops_no_study_and_is_caught_up_with_later(small_spec: SpecOf) -> None:
+    down = {"tracking_uri": "http://127.0.0.1:9"}
+    lines = Lines()
+    search = {"trials": 3, "confirm": 0}
+    [summary] = run_study(small_spec(search=search, store=down), display=lines)["studies"]
+    assert summary["trials"]["complete"] + summary["trials"]["pruned"] == 3
+    assert summary["mlflow_run_id"] is None
+    assert len([line for line in lines.lines if "MLflow does not answer" in line]) == 1
+    spec = small_spec(search=search)
+    [summary] = run_study(spec)["studies"]
+    client = MlflowClient(default_tracking_uri(spec.store.store))
+    parent = client.get_run(summary["mlflow_run_id"])
+    runs = client.search_runs([parent.info.experiment_id])
+    assert len(runs) == 1 + 3 + len(opened(spec).references())
+
+
+def test_a_second_driver_of_a_study_is_refused(small_spec: SpecOf) -> None:
+    from filelock import FileLock
+
+    spec = small_spec(search={"trials": 1, "confirm": 0})
+    run_study(spec)
+    with (
+        FileLock(spec.store.store / "studies" / opened(spec).name / "driver.lock"),
+        pytest.raises(StorageError, match="is being run by another process"),
+    ):
+        run_study(spec)
+
+
+def test_the_winner_is_exported_with_its_score(small_spec: SpecOf, tmp_path: Path) -> None:
+    from trainers.checkpoint import unpack
+
+    spec = small_spec()
+    [summary] = run_study(spec)["studies"]
+    weights, recipe, snippet = export_winner(spec.store.store, None, summary["study"], tmp_path / "out")
+    facts = json.loads(recipe.read_text())
+    assert facts["point"] == summary["best"]["params"]
+    fits = [r for r in opened(spec).confirmations() if r.purpose == "confirm" and r.label.startswith("#")]
+    assert facts["psnr_db"] == max(r.psnr_db or 0.0 for r in fits)
+    arrays, _ = unpack(weights.read_bytes())
+    assert arrays["weight0"].shape == (16, 1)
+    target, _ = soundfile.read(spec.store.store / "studies" / summary["study"] / "target.wav")
+    code = (
+        "import runpy, numpy, torch; m = runpy.run_path('snippet.py');"
+        "x = torch.linspace(-1, 1, 400)[:, None]; net = m['load_winner']();"
+        "numpy.save('out.npy', net(x).detach().numpy())"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=snippet.parent, check=True, timeout=60)
+    error = np.load(snippet.parent / "out.npy")[:, 0] - target
+    assert -10 * np.log10(np.mean(error**2)) == pytest.approx(facts["psnr_db"], abs=0.05)
+
+
+def test_an_interrupted_study_resumes_under_its_own_numbers_and_leaves_nothing_running(
+    small_spec: SpecOf, clip: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    command = [sys.executable, "-m", "search", "run", str(clip), "--name", "small", "--store", str(store)]
+    command += ["--width", "64", "--depth", "2", "--steps", "1500", "--trials", "6", "--confirm", "0", "--workers", "0"]
+    process = subprocess.Popen([*command], stderr=subprocess.PIPE, text=True)
+    journal = store / "journal.log"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if journal.exists() and '"search/' in journal.read_text():
+            break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(system_signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: " in said
+    assert "Traceback" not in said
+
+    [study] = find_studies(store, None, "small")
+    assert status_of(study)["state"] == "searching"
+    unfinished = {trial.number: facts for trial, facts in study.unfinished()}
+    assert unfinished
+    client = MlflowClient(default_tracking_uri(store))
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    assert {run.info.status for run in client.search_runs([experiment.experiment_id])} <= {"KILLED", "FINISHED"}
+    assert list((store / "studies" / study.name / "checkpoints").iterdir())
+
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    [study] = find_studies(store, None, "small")
+    records = {record.number: record for record in study.trials()}
+    assert len(records) == 6
+    assert study.unfinished() == []
+    for number, facts in unfinished.items():
+        assert facts is not None
+        assert records[number].point == facts["point"]
+        assert records[number].seed == facts["seed"]
+    assert not list((store / "studies" / study.name / "checkpoints").iterdir())
+    assert {run.info.status for run in client.search_runs([experiment.experiment_id])} <= {"KILLED", "FINISHED"}

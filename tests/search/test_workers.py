@@ -1,0 +1,145 @@
+"""Laws of every Workers, and what Ray adds."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from search.config import WorkerSettings
+from search.driver import Driver, FixedSource
+from search.trial import Outcome, State, TrialBuilder, TrialSpec
+from search.workers import InlineWorkers, Lost, Report, Segment, Start, Workers, WorkersError
+from trainers.config import Status
+from trainers.signals import Signal
+from trainers.tasks import Task
+
+
+def spec_of(builder: TrialBuilder, number: int = 0, **more: object) -> TrialSpec:
+    point = {"s0": 30.0 * (number + 1), "s1": 0.2, "lr": 1e-3}
+    return builder.build(f"search/{number}", space="siren2", architecture="siren2", point=point, **more)  # type: ignore[arg-type]
+
+
+def events_of(workers: Workers, num: int) -> list[Report | Lost]:
+    events: list[Report | Lost] = []
+    deadline = time.monotonic() + 60
+    while len(events) < num and time.monotonic() < deadline:
+        events += workers.wait(1.0)
+    return events
+
+
+@pytest.fixture(params=["inline", "ray"])
+def pool(request: pytest.FixtureRequest) -> Iterator[Callable[[int], Workers]]:
+    made: list[Workers] = []
+
+    def build(lanes: int) -> Workers:
+        if request.param == "inline":
+            made.append(InlineWorkers(lanes=lanes))
+        else:
+            request.getfixturevalue("local_ray")
+            from search.ray_workers import RayWorkers
+
+            made.append(RayWorkers(WorkerSettings(workers=1, lanes=lanes)))
+        return made[-1]
+
+    yield build
+    for workers in made:
+        workers.close()
+
+
+class TestEveryWorkers:
+    def test_a_segment_brings_the_same_progress_as_an_inline_one(
+        self, pool: Callable[[int], Workers], builder: TrialBuilder, task: Task, signal: Signal
+    ) -> None:
+        reports = []
+        for workers in (pool(2), InlineWorkers(lanes=2)):
+            workers.share(signal.digest, task)
+            starts = (Start(lane=0, spec=spec_of(builder, 0, keep=True)), Start(lane=1, spec=spec_of(builder, 1)))
+            [worker] = workers.ids()
+            until = {0: builder.steps, 1: builder.steps}
+            workers.submit(worker, Segment(task=signal.digest, start=starts, until=until, seconds=60, checkpoint=(1,)))
+            reports += events_of(workers, 1)
+        first, second = reports
+        assert isinstance(first, Report)
+        assert isinstance(second, Report)
+        for lane in (0, 1):
+            assert first.progress[lane].psnr_db == second.progress[lane].psnr_db
+            assert first.progress[lane].curve == second.progress[lane].curve
+            assert first.progress[lane].status is Status.DONE
+        assert (first.results[0].output == second.results[0].output).all()
+        assert set(first.results) == {0}
+        assert set(first.checkpoints) == {1}
+
+    def test_an_exception_of_ours_is_told_apart_from_a_death(
+        self, pool: Callable[[int], Workers], task: Task, signal: Signal
+    ) -> None:
+        workers = pool(1)
+        workers.share(signal.digest, task)
+        [worker] = workers.ids()
+        wrong = TrialBuilder(task=signal.digest, width=4, depth=1, dims=1, channels=1, steps=3, study_seed=0).build(
+            "search/0", space="siren", architecture="siren", point={"no_such_knob": 1.0, "lr": 1.0}
+        )
+        workers.submit(worker, Segment(task=signal.digest, start=(Start(lane=0, spec=wrong),), until={0: 3}, seconds=1))
+        [event] = events_of(workers, 1)
+        assert isinstance(event, Lost)
+        assert event.is_ours
+        assert "no_such_knob" in event.failure
+        assert workers.replace(worker) != worker
+
+
+def test_a_killed_actor_is_replaced_and_its_trial_ends_as_if_nothing_had_happened(
+    local_ray: None, builder: TrialBuilder, task: Task, signal: Signal
+) -> None:
+    import ray
+
+    from search.ray_workers import RayWorkers
+
+    workers = RayWorkers(WorkerSettings(workers=2))
+    workers.share(signal.digest, task)
+    outcomes: list[Outcome] = []
+    killed = threading.Event()
+
+    def kill_once(spec: TrialSpec, progress: object) -> None:
+        if not killed.is_set():
+            killed.set()
+            # Both may be in the middle of a segment by now.
+            for actor in list(workers._actors.values()):
+                ray.kill(actor)
+
+    try:
+        specs = [spec_of(builder, number, rungs=(10,)) for number in range(4)]
+        assert Driver(workers, threading.Event(), kill_once).run(FixedSource(specs, outcomes.append))
+        expected: list[Outcome] = []
+        inline = InlineWorkers()
+        inline.share(signal.digest, task)
+        Driver(inline, threading.Event()).run(FixedSource(specs, expected.append))
+    finally:
+        workers.close()
+    assert {o.spec.key: o.psnr_db for o in outcomes} == {o.spec.key: o.psnr_db for o in expected}
+    assert {outcome.state for outcome in outcomes} == {State.COMPLETE}
+    failures = [attempt.failure for outcome in outcomes for attempt in outcome.attempts]
+    assert failures
+    assert all("Died" in failure for failure in failures)
+
+
+def test_nothing_at_an_address_is_said_within_seconds() -> None:
+    from search.ray_workers import RayWorkers
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        with pytest.raises(WorkersError, match=f"no Ray cluster answers at {address}"):
+            RayWorkers(WorkerSettings(workers=1, address=address))
+    with pytest.raises(WorkersError, match="an address must be host:port"):
+        RayWorkers(WorkerSettings(workers=1, address="nonsense"))
+
+
+def test_more_than_a_cluster_has_is_refused(local_ray: None) -> None:
+    from search.ray_workers import RayWorkers
+
+    with pytest.raises(WorkersError, match="a worker needs 1 CPUs and 1 GPUs, but the cluster has 2 and 0"):
+        RayWorkers(WorkerSettings(gpus_per_worker=1))
