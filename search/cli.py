@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from search.config import SpecError, StoreSettings, read_spec
+from search.config import StoreSettings, read_spec
+from search.errors import InputError, Interrupted, UsageError, WorldError
 from search.options import given, section_options
 
 DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -24,10 +25,6 @@ store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="folder of the studies"
 )
 storage_option = click.option("--storage", help="Optuna storage URL in place of the store's journal")
-
-
-class UsageError(ValueError):
-    """Wrong use of a command; one line."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -122,7 +119,7 @@ def fit(
             sample = describe(values)
             click.echo(f"  mean {sample.mean:.2f} dB, sd {sample.sd:.2f} dB over {sample.num} seeds")
     if all(value is None for value in document["psnr_db"]):
-        raise RuntimeError(f"no fit of this point had a finite loss ({document['status'][0]})")
+        raise WorldError(f"no fit of this point had a finite loss ({document['status'][0]})")
 
 
 @cli.command()
@@ -228,7 +225,7 @@ def ui(port: int, host: str, store: Path) -> None:
 def main() -> None:
     """The console script: one line for each error, and its exit code."""
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(prog_name="winnow", standalone_mode=False)
         code = result if isinstance(result, int) else DONE
     except click.exceptions.Abort:
         code = INTERRUPTED
@@ -247,11 +244,6 @@ def main() -> None:
 
 def _known(error: Exception) -> int | None:
     """Say an error that we foresaw, and give its exit code; None for those that we did not."""
-    from search.driver import DriverError
-    from search.plan import InputError
-    from search.storage import StorageError, StudyError
-    from search.study import Interrupted, NothingFoundError
-    from search.workers import WorkersError
     from spaces.laws import LawError
     from spaces.parameters import PointError
     from trainers.config import ConfigError
@@ -262,9 +254,9 @@ def _known(error: Exception) -> int | None:
         return INTERRUPTED
     if isinstance(error, InputError):
         return [_fail(line, WRONG_USAGE) for line in error.lines][-1]
-    if isinstance(error, (UsageError, SpecError, SignalError, PointError, LawError, ConfigError, StudyError)):
+    if isinstance(error, (UsageError, SignalError, PointError, LawError, ConfigError)):
         return _fail(str(error), WRONG_USAGE)
-    if isinstance(error, (StorageError, WorkersError, DriverError, NothingFoundError, OSError)):
+    if isinstance(error, (WorldError, OSError)):
         return _fail(str(error), WORLD_FAILED)
     return None
 

@@ -12,12 +12,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from search.errors import SpecError
+
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """Names become folders of the store, parts of study names and MLflow experiments."""
-
-
-class SpecError(ValueError):
-    """A specification that breaks a rule; the message says the rule, then what came."""
 
 
 class _Section(BaseModel):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from search.errors import DriverError
 from search.trial import Attempt, Outcome, State, TrialSpec
 from search.workers import Lost, Report, Segment, Start, Workers
 from trainers.config import FitResult, Progress, Status
@@ -33,10 +34,6 @@ ADVICE = {
     Status.DIVERGED: "the fit diverged: a lower learning rate or smaller scales may hold it",
     Status.NOT_FINITE: "the loss is not finite: the point is outside what float32 can hold",
 }
-
-
-class DriverError(RuntimeError):
-    """The same exception came back too often."""
 
 
 class Source(Protocol):

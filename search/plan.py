@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.config import StudySpec
+from search.errors import InputError
 from search.references import Reference, build_references, check_heuristics
 from search.rungs import rungs_of
 from search.trial import TrialBuilder
@@ -15,14 +16,6 @@ from spaces.catalog import build_space
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.signals import Crop, Signal, SignalError, read_signal
-
-
-class InputError(ValueError):
-    """One or more signals or settings that cannot be used; each message is a line."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = list(lines)
 
 
 @dataclass(frozen=True, kw_only=True)

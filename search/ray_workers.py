@@ -22,7 +22,8 @@ import search
 import spaces
 import trainers
 from search.config import WorkerSettings
-from search.workers import Event, LaneRunner, Lost, Report, Segment, WorkersError, pick_device
+from search.errors import WorkersError
+from search.workers import Event, LaneRunner, Lost, Report, Segment, pick_device
 from trainers.tasks import Task
 
 PROBE_SECONDS = 5.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from search.errors import StorageError, StudyError
 from search.export import RECIPE, SNIPPET, WEIGHTS
-from search.storage import StorageError, StudyError, StudyStorage, open_storage, study_names
+from search.storage import StudyStorage, open_storage, study_names
 from search.study import study_folder
 from search.summary import summarise
 from trainers.checkpoint import write_atomically

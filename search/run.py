@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 
 from search.config import StudySpec
 from search.display import Display, Silent
+from search.errors import StorageError
 from search.plan import Plan, plan_studies
-from search.storage import StorageError, StudyStorage, open_storage
+from search.storage import StudyStorage, open_storage
 from search.study import StudyRun, study_folder
 from search.summary import summarise
 from search.tracking import Tracker, default_tracking_uri
@@ -38,20 +39,19 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     display = display or Silent()
     spec = spec.model_copy(update={"name": spec.name or spec.default_name(f"{datetime.now(UTC):%Y%m%d}")})
     plans = plan_studies(spec)
-    storage = open_storage(spec.store.store, spec.store.storage)
     display.say(f"{spec.name}: {', '.join(plan.name for plan in plans)}")
-    with _locked(spec, plans), _stop_on_signal() as stop:
-        opened = [StudyStorage.create_or_resume(storage, plan.name, plan.fingerprint) for plan in plans]
-        tracker = _build_tracker(spec, display)
-        workers = _build_workers(spec)
-        try:
-            for planned, studied in zip(plans, opened, strict=True):
-                StudyRun(spec, planned, studied, workers, tracker, display, stop).run()
-        finally:
-            display.close()
-            workers.close()
-            tracker.close()
-        return {"studies": [summarise(studied) for studied in opened]}
+    # Workers first: where no cluster answers, nothing has been written.
+    workers = _build_workers(spec)
+    try:
+        with _locked(spec, plans), _stop_on_signal() as stop, _tracking(spec, display) as tracker:
+            storage = open_storage(spec.store.store, spec.store.storage)
+            studies = [StudyStorage.create_or_resume(storage, plan.name, plan.fingerprint) for plan in plans]
+            for planned, study in zip(plans, studies, strict=True):
+                StudyRun(spec, planned, study, workers, tracker, display, stop).run()
+    finally:
+        display.close()
+        workers.close()
+    return {"studies": [summarise(study) for study in studies]}
 
 
 def _build_workers(spec: StudySpec) -> Workers:
@@ -63,10 +63,15 @@ def _build_workers(spec: StudySpec) -> Workers:
     return RayWorkers(settings)
 
 
-def _build_tracker(spec: StudySpec, display: Display) -> Tracker:
+@contextmanager
+def _tracking(spec: StudySpec, display: Display) -> Iterator[Tracker]:
     uri = spec.store.tracking_uri or default_tracking_uri(spec.store.store)
     artifacts = None if spec.store.tracking_uri else spec.store.store / "artifacts"
-    return Tracker(uri, artifacts, lambda line: display.say(f"warning: {line}"))
+    tracker = Tracker(uri, artifacts, lambda line: display.say(f"warning: {line}"))
+    try:
+        yield tracker
+    finally:
+        tracker.close()
 
 
 @contextmanager

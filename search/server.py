@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from search.storage import StorageError, StudyError
-from search.tracking import default_tracking_uri
+from search.errors import ServerError, StudyError
+from search.tracking import default_tracking_uri, newest_experiment
 
 
 def serve_ui(store: Path, host: str, port: int) -> None:
@@ -17,7 +18,7 @@ def serve_ui(store: Path, host: str, port: int) -> None:
 
     Raises:
         StudyError: the store has nothing to show.
-        StorageError: the port is taken, or the server ended by itself.
+        ServerError: the port is taken, or the server ended by itself.
     """
     if not (store / "mlflow.db").exists():
         raise StudyError(f"there is nothing to show at {store}: run a study first, or name its --store")
@@ -26,18 +27,36 @@ def serve_ui(store: Path, host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        raise StorageError(
+        raise ServerError(
             f"{host}:{port} cannot be opened ({error.strerror or error}); choose another --port"
         ) from error
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", default_tracking_uri(store)]
     command += ["--default-artifact-root", (store / "artifacts").absolute().as_uri()]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
-    print(f"http://{host}:{port} (Ctrl-C ends it)", file=sys.stderr)  # noqa: T201
-    process = subprocess.Popen(command, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"})  # noqa: S603
+    print(f"{_address(store, host, port)} (Ctrl-C ends it)", file=sys.stderr)  # noqa: T201
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A session of its own: the server has children, which end with it and not by a terminal's Ctrl-C half-way.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
     try:
         code = process.wait()
     except KeyboardInterrupt:
-        process.wait(timeout=10)
+        _end(process)
         return
-    if code:
-        raise StorageError(f"the MLflow server ended with exit code {code}")
+    raise ServerError(f"the MLflow server ended by itself with exit code {code}")
+
+
+def _address(store: Path, host: str, port: int) -> str:
+    """The runs of the newest campaign, in MLflow's view for training (its default is the one for language models)."""
+    server = f"http://{host}:{port}"
+    experiment = newest_experiment(store)
+    return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning" if experiment else server
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -21,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from search.errors import StorageError, StudyError
 from search.suggest import told_trial
 from search.trial import Outcome, State, TrialSpec
 from spaces.parameters import Value
@@ -32,14 +33,6 @@ FORMAT = 1
 
 REFERENCES = "references"
 CONFIRMATIONS = "confirmations"
-
-
-class StorageError(RuntimeError):
-    """The store cannot be opened or written: the world failed."""
-
-
-class StudyError(ValueError):
-    """A study that is not there, or that holds another experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)

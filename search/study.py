@@ -12,6 +12,7 @@ from search.config import StudySpec
 from search.confirm import NUM_SELECT_SEEDS, Candidate, choose, judged, leading
 from search.display import Display
 from search.driver import Driver, FixedSource
+from search.errors import Interrupted, NothingFoundError
 from search.export import RECIPE, SNIPPET, WEIGHTS, build_recipe, is_winner_of, save_winner
 from search.pictures import draw_study
 from search.plan import Plan
@@ -29,14 +30,6 @@ from trainers.config import FitResult
 from trainers.tasks import TASKS
 
 RECONSTRUCTION, TARGET = "reconstruction.wav", "target.wav"
-
-
-class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it)
-    """The user stopped the run; what is unfinished resumes."""
-
-
-class NothingFoundError(RuntimeError):
-    """Every trial failed."""
 
 
 def study_folder(store: Path, name: str) -> Path:
@@ -87,8 +80,8 @@ class StudyRun:
             with self._timed("confirm"):
                 self._confirm(found)
                 self._save_winner(found)
-        except Interrupted:
-            self._tracker.interrupt()
+        except Exception as error:
+            self._tracker.abort("KILLED" if isinstance(error, Interrupted) else "FAILED")
             raise
         self._record(found)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from search.trial import spell
 
-COLUMNS = ("", "point", "search seed", "fresh seeds", "found is better by")
-"""PSNR in dB; fresh seeds: mean and standard deviation; the difference with its 95 % interval."""
+COLUMNS = ("", "point", "1 seed", "fresh seeds", "found better by")
+"""PSNR in dB: of the search's seed; mean and standard deviation over fresh ones; difference with its 95 % interval."""
 
 
 def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -37,9 +38,9 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def to_rich(summary: Mapping[str, Any]) -> Table:
     """For the terminal: PSNR in dB."""
     title = f"{summary['study']}: {summary['signal']}, PSNR in dB"
-    table = Table(title=title, title_justify="left", title_style="")
+    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if number < 2 else "right", overflow="fold")
+        table.add_column(column, justify="left" if number < 2 else "right", no_wrap=number != 1)
     rows = rows_of(summary)
     for row in rows:
         table.add_row(*row, style="bold" if row[0].startswith("found") else "", end_section=row in rows[-2:-1])
@@ -91,4 +92,4 @@ def _regret(reference: Mapping[str, Any]) -> str:
     if reference["regret_db"] is None:
         return ""
     interval = reference["ci95_db"]
-    return f"{reference['regret_db']:+.1f}" + (f" [{interval[0]:+.1f}, {interval[1]:+.1f}]" if interval else "")
+    return f"{reference['regret_db']:+.1f}" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")

@@ -58,6 +58,15 @@ def default_tracking_uri(store: Path) -> str:
     return f"sqlite:///{store.absolute() / 'mlflow.db'}"
 
 
+def newest_experiment(store: Path) -> str | None:
+    """Id of the campaign that the store's own database had last."""
+    from mlflow import MlflowClient
+
+    found = MlflowClient(default_tracking_uri(store)).search_experiments(order_by=["last_update_time DESC"])
+    campaigns = [experiment for experiment in found if experiment.name != "Default"]
+    return str(campaigns[0].experiment_id) if campaigns else None
+
+
 class Tracker:
     """Writes one study at a time to MLflow from a thread of its own.
 
@@ -87,7 +96,8 @@ class Tracker:
 
     def begin(self, study: TrackedStudy, trials: Sequence[Record], references: Sequence[Record]) -> None:
         """Open or reopen the study's parent run, and log what storage holds and MLflow does not."""
-        self._queue.put(lambda client: self._begin(client, study, trials, references))
+        began = round(time.time() * 1000)
+        self._queue.put(lambda client: self._begin(client, study, began, trials, references))
 
     def log(self, record: Record, role: str) -> None:
         """A child run for a finished trial or reference."""
@@ -97,9 +107,9 @@ class Tracker:
         """The summary on the parent run, confirmed values on the children they belong to, pictures and files."""
         self._queue.put(lambda client: self._end(client, summary, found, note, files))
 
-    def interrupt(self) -> None:
-        """Close the parent run as KILLED; the next session reopens it."""
-        self._queue.put(lambda client: self._set_status(client, "KILLED"))
+    def abort(self, status: str) -> None:
+        """Close the parent run as KILLED or FAILED; the next session reopens it."""
+        self._queue.put(lambda client: self._set_status(client, status))
 
     def flush(self) -> None:
         """Wait until all of it is written, at most two minutes."""
@@ -138,10 +148,15 @@ class Tracker:
         return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 
     def _begin(
-        self, client: MlflowClient, study: TrackedStudy, trials: Sequence[Record], references: Sequence[Record]
+        self,
+        client: MlflowClient,
+        study: TrackedStudy,
+        began: int,
+        trials: Sequence[Record],
+        references: Sequence[Record],
     ) -> None:
         self._experiment_id = self._open_experiment(client, study.campaign)
-        self._parent_id = self._open_parent(client, study)
+        self._parent_id = self._open_parent(client, study, began)
         self._children = self._known_children(client)
         for role, records in (("reference", references), ("trial", trials)):
             for record in records:
@@ -157,14 +172,14 @@ class Tracker:
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(campaign, artifact_location=location, tags=tags))
 
-    def _open_parent(self, client: MlflowClient, study: TrackedStudy) -> str:
+    def _open_parent(self, client: MlflowClient, study: TrackedStudy, began: int) -> str:
         found = client.search_runs([self._experiment_id], f"tags.`winnow.study` = '{study.study}'", max_results=1)
         if found:
             run_id = str(found[0].info.run_id)
             client.update_run(run_id, status="RUNNING")
             return run_id
         tags = {"winnow.study": study.study, "winnow.role": "study", **source_tags()}
-        run = client.create_run(self._experiment_id, tags=tags, run_name=study.title)
+        run = client.create_run(self._experiment_id, start_time=began, tags=tags, run_name=study.title)
         client.log_batch(run.info.run_id, params=_params(study.params))
         return str(run.info.run_id)
 

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from trainers.fit import FitStack
 
 
-class WorkersError(RuntimeError):
-    """The world failed: no cluster at the address, or it never gave what was asked."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """Put a trial into a lane, where its checkpoint left it if there is one."""

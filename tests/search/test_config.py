@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from search.config import SpecError, StudySpec, read_spec
+from search.config import StudySpec, read_spec
+from search.errors import SpecError
 
 
 def write(tmp_path: Path, text: str) -> Path:

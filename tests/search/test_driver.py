@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from search.driver import MAX_DEATHS, Driver, DriverError, FixedSource
+from search.driver import MAX_DEATHS, Driver, FixedSource
+from search.errors import DriverError
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
 from search.workers import Event, InlineWorkers, Lost, Workers
 from trainers.config import Progress

@@ -9,7 +9,8 @@ import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
-from search.storage import StorageError, StudyError, StudyStorage, open_storage, study_names
+from search.errors import StorageError, StudyError
+from search.storage import StudyStorage, open_storage, study_names
 from search.suggest import ask
 from search.trial import Attempt, Outcome, Purpose, State, TrialBuilder
 from spaces.catalog import build_space

@@ -18,10 +18,10 @@ from mlflow import MlflowClient
 
 from search.config import StudySpec
 from search.display import Silent
-from search.plan import InputError
+from search.errors import InputError, StorageError, StudyError
 from search.report import export_winner, find_studies, status_of
 from search.run import run_study
-from search.storage import StorageError, StudyError, StudyStorage
+from search.storage import StudyStorage
 from search.tracking import default_tracking_uri
 from search.trial import State, derive_seed
 from spaces.laws import LawError

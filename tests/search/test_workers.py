@@ -11,8 +11,9 @@ import pytest
 
 from search.config import WorkerSettings
 from search.driver import Driver, FixedSource
+from search.errors import WorkersError
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
-from search.workers import InlineWorkers, Lost, Report, Segment, Start, Workers, WorkersError
+from search.workers import InlineWorkers, Lost, Report, Segment, Start, Workers
 from trainers.config import Status
 from trainers.signals import Signal
 from trainers.tasks import Task
