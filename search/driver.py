@@ -104,13 +104,12 @@ class Driver:
         Raises:
             DriverError: the same exception of our own came three times.
         """
-        self._boards = {worker: {} for worker in self._workers.ids()}
-        self._busy, self._ready = set(), deque()
+        self._boards, self._busy, self._ready = {}, set(), deque()
         while not self._stop.is_set():
             self._feed_idle(source)
-            if not self._busy:
-                return True
             self._draw_ahead(source)
+            if not self._busy and not self._ready:
+                return True
             for event in self._workers.wait(SEGMENT_SECONDS):
                 outcomes = self._take(event, source)
                 for outcome in outcomes:
@@ -119,7 +118,8 @@ class Driver:
         return False
 
     def _feed_idle(self, source: Source) -> None:
-        for worker, board in self._boards.items():
+        for worker in self._workers.ids():
+            board = self._boards.setdefault(worker, {})
             if worker not in self._busy:
                 self._send(worker, board, source)
 
@@ -223,7 +223,7 @@ class Driver:
 
     def _take_lost(self, event: Lost) -> list[Outcome]:
         board = self._boards.pop(event.worker)
-        self._boards[self._workers.replace(event.worker)] = {}
+        self._workers.replace(event.worker)
         if event.is_ours:
             self._errors[event.failure] += 1
             if self._errors[event.failure] >= MAX_SAME_ERRORS:

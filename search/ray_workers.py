@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,13 +29,24 @@ from trainers.tasks import Task
 PROBE_SECONDS = 5.0
 """Within which something must listen at an address: ray.init itself retries for minutes."""
 
+WAIT_ALOUD_SECONDS = 20.0
+"""After which a study without any worker says that it waits for room."""
+
+MAX_LOST_STARTS = 10
+"""Workers in a row that died before their first answer: the next would too."""
+
 
 @ray.remote
 class FitActor:
     """A worker: a LaneRunner behind an actor's door."""
 
     def __init__(self, lanes: int, threads: int) -> None:
-        self._runner = LaneRunner(lanes=lanes, threads=threads, device=pick_device())
+        self._device = pick_device()
+        self._runner = LaneRunner(lanes=lanes, threads=threads, device=self._device)
+
+    def device(self) -> str:
+        """ "cuda" or "cpu"; an answer says that the actor is placed and has loaded torch."""
+        return self._device
 
     def advance(self, worker: int, segment: Segment, task: Task) -> Report:
         """Run one segment; `task` comes out of the object store."""
@@ -47,36 +58,39 @@ class RayWorkers:
 
     Args:
         settings: how many, with what resources, where.
+        warn: called with one line where workers wait for room, or hold a GPU that torch does not see.
 
     Raises:
         WorkersError: no cluster answers at the address, or it can never place a worker.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
         self.lanes = settings.lanes
         self._cpus = settings.cpus_per_worker
+        self._warn = warn
+        self._actors: dict[int, Any] = {}
+        self._starting: dict[Any, int] = {}
+        self._running: dict[Any, int] = {}
+        self._tasks: dict[str, Any] = {}
+        self._next_id = self._starts_lost = 0
+        self._asked = time.monotonic()
         self._owns_ray = _connect(settings)
         total = ray.cluster_resources()
-        num_gpus = total.get("GPU", 0.0)
+        num_cpus, num_gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
         self._gpus = settings.gpus_per_worker if settings.gpus_per_worker is not None else float(num_gpus > 0)
-        fit = int(num_gpus / self._gpus + 1e-9) if self._gpus else int(total.get("CPU", 1) // self._cpus)
-        num_workers = settings.workers if settings.workers is not None else fit
-        if num_workers < 1 or fit < 1:
+        room = [int(num_cpus // self._cpus), *([int(num_gpus / self._gpus + 1e-9)] if self._gpus else [])]
+        if min(room) < 1:
             self.close()
             raise WorkersError(
                 f"a worker needs {self._cpus} CPUs and {self._gpus:g} GPUs, "
-                f"but the cluster has {total.get('CPU', 0):g} and {num_gpus:g}"
+                f"but the cluster has {num_cpus:g} and {num_gpus:g}"
             )
-        self._actors: dict[int, Any] = {}
-        self._next_id = 0
-        self._tasks: dict[str, Any] = {}
-        self._running: dict[Any, int] = {}
-        for _ in range(num_workers):
+        for _ in range(settings.workers if settings.workers is not None else min(room)):
             self._add()
 
     def ids(self) -> Sequence[int]:
-        """The actors that live."""
-        return list(self._actors)
+        """The actors that have answered."""
+        return [worker for worker in self._actors if worker not in self._starting.values()]
 
     def share(self, digest: str, task: Task) -> None:
         """Put the task into the object store, once."""
@@ -89,49 +103,74 @@ class RayWorkers:
         self._running[ref] = worker
 
     def wait(self, seconds: float) -> list[Event]:
-        """Reports of segments that ended, and actors that died."""
-        if not self._running:
+        """Reports of segments that ended, and actors that died; an actor that starts ends the wait too."""
+        refs = [*self._running, *self._starting]
+        if not refs:
             time.sleep(seconds)
             return []
-        refs = list(self._running)
         ready, _ = ray.wait(refs, num_returns=1, timeout=seconds)
-        more, _ = ray.wait(refs, num_returns=len(refs), timeout=0) if ready else ([], [])
-        return [self._collect(ref) for ref in more]
+        if ready:
+            ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        elif not self.ids() and time.monotonic() - self._asked > WAIT_ALOUD_SECONDS:
+            self._asked = float("inf")
+            self._warn(f"the cluster has no room yet for any of {len(self._starting)} workers; waiting")
+        for ref in [ref for ref in ready if ref in self._starting]:
+            self._welcome(ref)
+        return [self._collect(ref) for ref in ready if ref in self._running]
 
-    def replace(self, worker: int) -> int:
+    def replace(self, worker: int) -> None:
         """Another actor; Ray places it where there is room."""
-        actor = self._actors.pop(worker)
-        ray.kill(actor)
-        return self._add()
+        ray.kill(self._actors.pop(worker))
+        self._add()
 
     def close(self) -> None:
         """Kill the actors; stop Ray where this process started it."""
-        for actor in getattr(self, "_actors", {}).values():
+        for actor in self._actors.values():
             ray.kill(actor)
+        self._actors.clear()
         if self._owns_ray:
             ray.shutdown()
 
-    def _add(self) -> int:
-        worker = self._next_id
-        self._next_id += 1
+    def _add(self) -> None:
+        worker, self._next_id = self._next_id, self._next_id + 1
         # Ray's defaults of no restarts and no retries are kept: the driver owns the retries.
-        options = FitActor.options(  # type: ignore[attr-defined]
-            num_cpus=self._cpus, num_gpus=self._gpus
-        )
-        self._actors[worker] = options.remote(self.lanes, self._cpus)
-        return worker
+        options = FitActor.options(num_cpus=self._cpus, num_gpus=self._gpus)  # type: ignore[attr-defined]
+        actor = options.remote(self.lanes, self._cpus)
+        self._actors[worker] = actor
+        self._starting[actor.device.remote()] = worker
+
+    def _welcome(self, ref: Any) -> None:
+        """An actor answered for the first time, or died before it could."""
+        worker = self._starting.pop(ref)
+        try:
+            device = ray.get(ref)
+        except ray_exceptions.RayTaskError as error:
+            raise WorkersError(f"a worker cannot start: {_first_line(error.cause)}") from error
+        except ray_exceptions.RayError as error:
+            self._starts_lost += 1
+            if self._starts_lost >= MAX_LOST_STARTS:
+                raise WorkersError(
+                    f"{MAX_LOST_STARTS} workers died before they could start: {_first_line(error)}"
+                ) from error
+            self.replace(worker)
+            return
+        self._starts_lost = 0
+        if self._gpus and device == "cpu":
+            self._warn("a worker holds a GPU that torch does not see: it fits on the CPU")
 
     def _collect(self, ref: Any) -> Event:
         worker = self._running.pop(ref)
         try:
             report: Report = ray.get(ref)
         except ray_exceptions.RayTaskError as error:
-            cause = error.cause
-            return Lost(worker=worker, failure=f"{type(cause).__name__}: {cause}", is_ours=True)
+            return Lost(worker=worker, failure=f"{type(error.cause).__name__}: {error.cause}", is_ours=True)
         except ray_exceptions.RayError as error:
-            first_line = (str(error).strip() or "no reason given").splitlines()[0]
-            return Lost(worker=worker, failure=f"{type(error).__name__}: {first_line}", is_ours=False)
+            return Lost(worker=worker, failure=f"{type(error).__name__}: {_first_line(error)}", is_ours=False)
         return report
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _connect(settings: WorkerSettings) -> bool:
@@ -151,8 +190,8 @@ def _connect(settings: WorkerSettings) -> bool:
         modules: list[ModuleType] = [spaces, trainers, search]
         ray.init(address=settings.address, runtime_env={"py_modules": modules}, **quiet)
     except (ConnectionError, RuntimeError, ValueError, ray_exceptions.RayError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise WorkersError(f"no Ray cluster answers at {settings.address}: {first_line}") from error
+        hint = "one with token authentication needs RAY_AUTH_MODE=token and its token"
+        raise WorkersError(f"no Ray cluster answers at {settings.address} ({hint}): {_first_line(error)}") from error
     return True
 
 

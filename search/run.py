@@ -41,7 +41,7 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     plans = plan_studies(spec)
     display.say(f"{spec.name}: {', '.join(plan.name for plan in plans)}")
     # Workers first: where no cluster answers, nothing has been written.
-    workers = _build_workers(spec)
+    workers = _build_workers(spec, display)
     try:
         with _locked(spec, plans), _stop_on_signal() as stop, _tracking(spec, display) as tracker:
             storage = open_storage(spec.store.store, spec.store.storage)
@@ -54,13 +54,13 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     return {"studies": [summarise(study) for study in studies]}
 
 
-def _build_workers(spec: StudySpec) -> Workers:
+def _build_workers(spec: StudySpec, display: Display) -> Workers:
     settings = spec.workers
     if settings.workers == 0:
         return InlineWorkers(lanes=settings.lanes, threads=settings.cpus_per_worker)
     from search.ray_workers import RayWorkers
 
-    return RayWorkers(settings)
+    return RayWorkers(settings, lambda line: display.say(f"warning: {line}"))
 
 
 @contextmanager

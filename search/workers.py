@@ -81,7 +81,7 @@ class Workers(Protocol):
         """Trials that a worker fits side by side."""
 
     def ids(self) -> Sequence[int]:
-        """The workers that live."""
+        """The workers that can take work; others may still be on their way."""
 
     def share(self, digest: str, task: Task) -> None:
         """Make a task known to all workers, those to come too."""
@@ -92,8 +92,8 @@ class Workers(Protocol):
     def wait(self, seconds: float) -> list[Event]:
         """Segments that ended; waits at most `seconds` for the first."""
 
-    def replace(self, worker: int) -> int:
-        """A new worker in place of a lost one; its id."""
+    def replace(self, worker: int) -> None:
+        """Ask for a new worker in place of a lost one; it appears among `ids` when it is there."""
 
     def close(self) -> None:
         """End all workers."""
@@ -197,11 +197,10 @@ class InlineWorkers:
         except Exception as error:  # the worker's edge: the driver decides what an exception of ours means
             return [Lost(worker=self._worker, failure=f"{type(error).__name__}: {error}", is_ours=True)]
 
-    def replace(self, worker: int) -> int:
+    def replace(self, worker: int) -> None:
         """A fresh runner."""
         self._worker += 1
         self._runner = self._new_runner()
-        return self._worker
 
     def close(self) -> None:
         """Nothing to end."""

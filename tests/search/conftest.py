@@ -63,9 +63,9 @@ def small_spec(tmp_path: Path, clip: Path) -> Callable[..., StudySpec]:
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    """A Ray of this test session alone, with two CPUs."""
+    """A Ray of this test module alone, with two CPUs."""
     import ray
 
     import search.ray_workers  # noqa: F401 (turns usage reports off first)
