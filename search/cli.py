@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from search.config import StoreSettings, read_spec
-from search.errors import InputError, Interrupted, UsageError, WorldError
+from search.errors import InputError, Interrupted, UsageError, WorldError, without_credentials
 from search.options import given, section_options
 
 DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -158,7 +158,7 @@ def run(signals: tuple[str, ...], name: str | None, config: Path | None, as_json
         console.print(sentence_of(summary), markup=False, soft_wrap=True)
         console.print(f"pictures: {spec.store.store / 'studies' / summary['study']}", markup=False, soft_wrap=True)
         console.print(f"weights:  winnow export {summary['study']}{store}", markup=False, soft_wrap=True)
-    where = f"at {spec.store.tracking_uri}" if spec.store.tracking_uri else f"winnow ui{store}"
+    where = f"at {without_credentials(spec.store.tracking_uri)}" if spec.store.tracking_uri else f"winnow ui{store}"
     console.print(f"MLflow:   {where}", markup=False, soft_wrap=True)
 
 
@@ -262,7 +262,7 @@ def _known(error: Exception) -> int | None:
 
 
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
+    line = without_credentials(" ".join(message.split()))
     click.echo(f"error: {line}", err=True)
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -51,3 +52,14 @@ class ServerError(WorldError):
 
 class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it)
     """The user stopped the run; what is unfinished resumes."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of a library says, in one line and without the credentials of the addresses in it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return without_credentials(lines[0])
+
+
+def without_credentials(text: str) -> str:
+    """`text` with `user:password@` taken out of its addresses."""
+    return re.sub(r"(?<=://)[^/\s@]*@", "***@", text)

@@ -22,7 +22,7 @@ import search
 import spaces
 import trainers
 from search.config import WorkerSettings
-from search.errors import WorkersError
+from search.errors import WorkersError, first_line
 from search.workers import Event, LaneRunner, Lost, Report, Segment, pick_device
 from trainers.tasks import Task
 
@@ -145,12 +145,12 @@ class RayWorkers:
         try:
             device = ray.get(ref)
         except ray_exceptions.RayTaskError as error:
-            raise WorkersError(f"a worker cannot start: {_first_line(error.cause)}") from error
+            raise WorkersError(f"a worker cannot start: {first_line(error.cause)}") from error
         except ray_exceptions.RayError as error:
             self._starts_lost += 1
             if self._starts_lost >= MAX_LOST_STARTS:
                 raise WorkersError(
-                    f"{MAX_LOST_STARTS} workers died before they could start: {_first_line(error)}"
+                    f"{MAX_LOST_STARTS} workers died before they could start: {first_line(error)}"
                 ) from error
             self.replace(worker)
             return
@@ -165,12 +165,8 @@ class RayWorkers:
         except ray_exceptions.RayTaskError as error:
             return Lost(worker=worker, failure=f"{type(error.cause).__name__}: {error.cause}", is_ours=True)
         except ray_exceptions.RayError as error:
-            return Lost(worker=worker, failure=f"{type(error).__name__}: {_first_line(error)}", is_ours=False)
+            return Lost(worker=worker, failure=f"{type(error).__name__}: {first_line(error)}", is_ours=False)
         return report
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _connect(settings: WorkerSettings) -> bool:
@@ -191,7 +187,7 @@ def _connect(settings: WorkerSettings) -> bool:
         ray.init(address=settings.address, runtime_env={"py_modules": modules}, **quiet)
     except (ConnectionError, RuntimeError, ValueError, ray_exceptions.RayError) as error:
         hint = "one with token authentication needs RAY_AUTH_MODE=token and its token"
-        raise WorkersError(f"no Ray cluster answers at {settings.address} ({hint}): {_first_line(error)}") from error
+        raise WorkersError(f"no Ray cluster answers at {settings.address} ({hint}): {first_line(error)}") from error
     return True
 
 

@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from search.errors import StorageError, StudyError
+from search.errors import StorageError, StudyError, first_line
 from search.suggest import told_trial
 from search.trial import Outcome, State, TrialSpec
 from spaces.parameters import Value
@@ -87,7 +87,7 @@ def open_storage(store: Path, url: str | None) -> BaseStorage:
     except OSError as error:
         raise StorageError(f"the store {store} must be a writable folder, but: {error}") from error
     except Exception as error:  # SQLAlchemy's, psycopg's and Optuna's own have no common base
-        raise StorageError(f"the storage cannot be opened: {type(error).__name__}: {_first_line(error)}") from error
+        raise StorageError(f"the storage cannot be opened: {type(error).__name__}: {first_line(error)}") from error
 
 
 def study_names(storage: BaseStorage) -> list[str]:
@@ -294,7 +294,3 @@ def _cut_torn_line(journal: Path) -> None:
             kept = start
         if kept < size:
             file.truncate(kept)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or "no reason given").splitlines()[0]

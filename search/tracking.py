@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.errors import first_line
 from search.storage import Record
 from search.trial import State, spell
 
@@ -136,9 +137,8 @@ class Tracker:
                 job(client)
             except Exception as error:  # MLflow is a view: whatever it raises, the study goes on
                 self._is_broken = True
-                lines = str(error).strip().splitlines() or ["no reason given"]
                 self._warn(
-                    f"MLflow does not answer ({type(error).__name__}: {lines[0][:200]}); the study goes on, "
+                    f"MLflow does not answer ({type(error).__name__}: {first_line(error)[:200]}); the study goes on, "
                     "and the same command logs the rest when it does"
                 )
 

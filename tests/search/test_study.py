@@ -208,13 +208,14 @@ def test_unknown_names_are_refused_before_anything_is_written(
 
 
 def test_a_tracking_server_that_is_down_stops_no_study_and_is_caught_up_with_later(small_spec: SpecOf) -> None:
-    down = {"tracking_uri": "http://127.0.0.1:9"}
+    down = {"tracking_uri": "http://ada:secret@127.0.0.1:9"}
     lines = Lines()
     search = {"trials": 3, "confirm": 0}
     [summary] = run_study(small_spec(search=search, store=down), display=lines)["studies"]
     assert summary["trials"]["complete"] + summary["trials"]["pruned"] == 3
     assert summary["mlflow_run_id"] is None
     assert len([line for line in lines.lines if "MLflow does not answer" in line]) == 1
+    assert not [line for line in lines.lines if "secret" in line or "ada" in line]
     spec = small_spec(search=search)
     [summary] = run_study(spec)["studies"]
     client = MlflowClient(default_tracking_uri(spec.store.store))
