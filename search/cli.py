@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from search.config import StoreSettings, read_spec
-from search.errors import InputError, Interrupted, UsageError, WorldError, without_credentials
+from search.config import StoreSettings, StudySpec, read_spec
+from search.errors import InputError, Interrupted, NothingFoundError, UsageError, WorldError, without_credentials
 from search.options import given, section_options
 
 DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -144,9 +144,16 @@ def run(signals: tuple[str, ...], name: str | None, config: Path | None, as_json
     from search.run import run_study
 
     document = run_study(spec, display=Terminal())
+    nothing = [summary["study"] for summary in document["studies"] if summary["best"] is None]
     if as_json:
         _print_json(document)
-        return
+    else:
+        _print_summaries(document, spec)
+    if nothing:
+        raise NothingFoundError(f"every trial of {', '.join(nothing)} failed: see the warnings above")
+
+
+def _print_summaries(document: Mapping[str, Any], spec: StudySpec) -> None:
     from rich.console import Console
 
     from search.table import sentence_of, to_rich
@@ -267,7 +274,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _spec(config: Path | None, options: Mapping[str, Any], top: Mapping[str, Any] | None = None) -> Any:
+def _spec(config: Path | None, options: Mapping[str, Any], top: Mapping[str, Any] | None = None) -> StudySpec:
     sections = ("signal", "network", "fit", "search", "workers", "store")
     return read_spec(config, {"": top or {}, **{section: given(section, options) for section in sections}})
 

@@ -8,9 +8,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from search.errors import SpecError
 
@@ -35,7 +35,7 @@ class NetworkSettings(_Section):
     """The network's size."""
 
     width: int = Field(128, ge=1, le=8192, description="features of a hidden layer")
-    depth: int = Field(4, ge=1, le=64, description="hidden layers")
+    depth: int = Field(4, ge=2, le=64, description="hidden layers")
 
 
 class FitSettings(_Section):
@@ -96,6 +96,19 @@ class StudySpec(_Section):
     workers: WorkerSettings = WorkerSettings()
     store: StoreSettings = StoreSettings()
 
+    @field_validator("name")
+    @classmethod
+    def _stays_in_the_store(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(NAME_PATTERN, name):
+            raise ValueError("a name must begin with a letter or digit and hold only those, '.', '_' and '-'")
+        return name
+
+    @model_validator(mode="after")
+    def _deterministic_has_one_lane(self) -> Self:
+        if self.search.deterministic and self.workers.lanes > 1:
+            raise ValueError("deterministic studies have one lane: stacked matrix products round otherwise")
+        return self
+
     def settings_fingerprint(self) -> dict[str, Any]:
         """The settings that decide the results of a study; others may change when it is resumed."""
         search = self.search.model_dump(mode="json")
@@ -140,14 +153,9 @@ def read_spec(path: Path | None, given: Mapping[str, Mapping[str, Any]]) -> Stud
             raise SpecError(f"{path}: [{section}] must be a table, but got {target!r}")
         target.update(values)
     try:
-        spec = StudySpec.model_validate(data)
+        return StudySpec.model_validate(data)
     except ValidationError as error:
         raise SpecError(_first_rule(error)) from error
-    if spec.name is not None and not re.fullmatch(NAME_PATTERN, spec.name):
-        raise SpecError(
-            f"a name must begin with a letter or digit and hold only those, '.', '_' and '-', but got {spec.name!r}"
-        )
-    return spec
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -175,6 +183,9 @@ def _first_rule(error: ValidationError) -> str:
     """The first broken rule as one line: the rule, then what came."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
+    if first["type"] == "value_error":  # a rule of our own, said in full
+        rule = str(first["ctx"]["error"])
+        return f"{rule}, but got {location[0]}={first['input']!r}" if location else f"{rule}, but got more"
     section = location[0] if location[0] in SECTIONS and len(location) > 1 else ""
     key = location[1] if section else location[0]
     if first["type"] == "extra_forbidden":

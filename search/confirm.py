@@ -37,6 +37,7 @@ class Candidate:
         return [
             builder.build(
                 f"{purpose}/{self.label}/{repeat}",
+                label=self.label,
                 space=self.record.space,
                 architecture=self.architecture,
                 point=self.record.point,

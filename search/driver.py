@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,7 +28,7 @@ MAX_DEATHS = 3
 """A trial that was on board of so many workers that died is failed: it may be what kills them."""
 
 MAX_SAME_ERRORS = 3
-"""The same exception of our own so many times ends the study: the next trial would raise it too."""
+"""The same kind of exception of our own so many times ends the study: the next trial would raise it too."""
 
 ADVICE = {
     Status.DIVERGED: "the fit diverged: a lower learning rate or smaller scales may hold it",
@@ -36,11 +36,26 @@ ADVICE = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A trial to run.
+
+    Attributes:
+        spec: what it is.
+        checkpoint: where an earlier session left it; empty for a fresh start.
+        rung_values: PSNR in dB at the rungs that it reached before.
+    """
+
+    spec: TrialSpec
+    checkpoint: bytes = b""
+    rung_values: Mapping[int, float] = field(default_factory=dict)
+
+
 class Source(Protocol):
     """Where trials come from and where their outcomes go."""
 
-    def next(self) -> tuple[TrialSpec, bytes] | None:
-        """The next trial and its checkpoint (empty for a fresh start); None if there is none for now."""
+    def next(self) -> Drawn | None:
+        """The next trial; None if there is none for now."""
 
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Whether a trial continues beyond a rung; must not wait for a disk."""
@@ -58,6 +73,7 @@ class _Running:
 
     spec: TrialSpec
     checkpoint: bytes
+    known_rungs: Mapping[int, float]
     started: float
     saved: float
     attempts: list[Attempt] = field(default_factory=list)
@@ -168,8 +184,15 @@ class Driver:
         drawn = source.next()
         if drawn is None:
             return False
-        spec, checkpoint = drawn
-        self._ready.append(_Running(spec=spec, checkpoint=checkpoint, started=time.time(), saved=time.monotonic()))
+        self._ready.append(
+            _Running(
+                spec=drawn.spec,
+                checkpoint=drawn.checkpoint,
+                known_rungs=drawn.rung_values,
+                started=time.time(),
+                saved=time.monotonic(),
+            )
+        )
         return True
 
     def _draw_ahead(self, source: Source) -> None:
@@ -185,6 +208,9 @@ class Driver:
             return self._take_lost(event)
         board = self._boards[event.worker]
         outcomes: list[Outcome] = []
+        for lane, failure in event.errors.items():
+            self._count_error(failure)
+            outcomes.append(board.pop(lane).outcome(State.FAILED, reason=failure))
         for lane, progress in event.progress.items():
             running = board[lane]
             running.progress = progress
@@ -207,6 +233,10 @@ class Driver:
         progress = running.progress
         if progress is None:
             return None
+        # A checkpoint beyond a rung: the trial went on there, in an earlier session or on a worker that died.
+        for rung, value in running.known_rungs.items():
+            if rung < progress.step:
+                running.rung_values.setdefault(rung, value)
         if progress.status is Status.DONE:
             return running.outcome(State.COMPLETE, result=result)
         if progress.status is not Status.RUNNING:
@@ -225,9 +255,7 @@ class Driver:
         board = self._boards.pop(event.worker)
         self._workers.replace(event.worker)
         if event.is_ours:
-            self._errors[event.failure] += 1
-            if self._errors[event.failure] >= MAX_SAME_ERRORS:
-                raise DriverError(f"the same error came {MAX_SAME_ERRORS} times: {event.failure}")
+            self._count_error(event.failure)
             return [running.outcome(State.FAILED, reason=event.failure) for running in board.values()]
         outcomes = []
         for running in board.values():
@@ -239,6 +267,12 @@ class Driver:
             running.progress = None
             self._ready.appendleft(running)
         return outcomes
+
+    def _count_error(self, failure: str) -> None:
+        kind = failure.partition(":")[0]
+        self._errors[kind] += 1
+        if self._errors[kind] >= MAX_SAME_ERRORS:
+            raise DriverError(f"the same kind of error came {MAX_SAME_ERRORS} times, the last time: {failure}")
 
     def _land(self, source: Source) -> None:
         """After a stop: let segments end, then fetch the state of every running trial."""
@@ -276,9 +310,9 @@ class FixedSource:
         self._specs = deque(specs)
         self._finish = finish
 
-    def next(self) -> tuple[TrialSpec, bytes] | None:
+    def next(self) -> Drawn | None:
         """The next of the list."""
-        return (self._specs.popleft(), b"") if self._specs else None
+        return Drawn(spec=self._specs.popleft()) if self._specs else None
 
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Always."""

@@ -61,5 +61,5 @@ def first_line(error: BaseException) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """`text` with `user:password@` taken out of its addresses."""
-    return re.sub(r"(?<=://)[^/\s@]*@", "***@", text)
+    """`text` with `user:password@` and queries, which may hold tokens, taken out of its addresses."""
+    return re.sub(r"(://[^\s?]*)\?[^\s'\")]+", r"\1?***", re.sub(r"(?<=://)\S*@", "***@", text))

@@ -10,32 +10,32 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from search.folder import RECIPE, RECONSTRUCTION, SNIPPET, TARGET, WEIGHTS
+from search.storage import Record
 from search.trial import TrialSpec
 from spaces.noise import HIDDEN_W
-from trainers.checkpoint import pack, unpack, write_atomically
+from trainers.audio import write_audio
+from trainers.checkpoint import CheckpointError, pack, unpack, write_atomically
 from trainers.config import FitResult
 from trainers.signals import Signal
 
-WEIGHTS, RECIPE, SNIPPET = "winner.safetensors", "recipe.json", "snippet.py"
-
-FORMAT = 1
-"""Of the recipe."""
+RECIPE_FORMAT = 1
 
 
 def build_recipe(
-    spec: TrialSpec, result: FitResult, signal: Signal, confirmed: Mapping[str, Any] | None
+    spec: TrialSpec, record: Record, signal: Signal, confirmed: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """All that it takes to build, train or use the winner's network, JSON-able.
 
     Args:
         spec: the winner's fit.
-        result: what it brought.
+        record: what it brought.
         signal: what it was fitted to.
         confirmed: mean over fresh seeds of its point.
     """
     network = {**asdict(spec.network), "knobs": dict(spec.network.knobs)}
     return {
-        "format": FORMAT,
+        "format": RECIPE_FORMAT,
         "signal": {
             "source": signal.source,
             "kind": signal.kind,
@@ -52,28 +52,35 @@ def build_recipe(
         "factors": {"w_first": spec.network.knobs.get("w_first", HIDDEN_W), "w": spec.network.knobs.get("w", HIDDEN_W)},
         "fit": asdict(spec.fit),
         "seed": spec.seed,
-        "psnr_db": result.progress.psnr_db,
-        "best_step": result.progress.best_step,
+        "psnr_db": record.psnr_db,
+        "best_step": record.best_step,
         "confirmed": confirmed,
     }
 
 
-def save_winner(folder: Path, recipe: Mapping[str, Any], result: FitResult) -> list[Path]:
-    """Write weights, recipe and snippet into `folder`; the files written."""
-    facts = {"psnr_db": result.progress.psnr_db, "seed": recipe["seed"], "point": recipe["point"]}
+def save_weights(folder: Path, spec: TrialSpec, result: FitResult, signal: Signal) -> None:
+    """Write the sounds, then the weights: what has weights has all of it, wherever a crash comes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_audio(folder / RECONSTRUCTION, result.output, signal.rate_hz)
+    write_audio(folder / TARGET, signal.values, signal.rate_hz)
+    facts = {"psnr_db": result.progress.psnr_db, "seed": spec.seed, "point": dict(spec.point)}
     write_atomically(folder / WEIGHTS, pack(result.weights, facts))
+
+
+def save_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Write recipe and snippet."""
     write_atomically(folder / RECIPE, (json.dumps(recipe, indent=2) + "\n").encode())
     write_atomically(folder / SNIPPET, snippet(recipe).encode())
-    return [folder / WEIGHTS, folder / RECIPE, folder / SNIPPET]
 
 
-def is_winner_of(folder: Path, seed: int, point: Mapping[str, Any]) -> bool:
-    """Whether the folder holds the winner of that seed and point."""
-    path = folder / WEIGHTS
-    if not path.exists():
+def has_weights_of(folder: Path, spec: TrialSpec) -> bool:
+    """Whether the folder holds, undamaged, what a fit of that seed and point brought."""
+    try:
+        _, facts = unpack((folder / WEIGHTS).read_bytes())
+    except (FileNotFoundError, CheckpointError):
         return False
-    _, facts = unpack(path.read_bytes())
-    return bool(facts["seed"] == seed and facts["point"] == dict(point))
+    is_same = facts.get("seed") == spec.seed and facts.get("point") == dict(spec.point)
+    return is_same and (folder / RECONSTRUCTION).exists() and (folder / TARGET).exists()
 
 
 def snippet(recipe: Mapping[str, Any]) -> str:
@@ -82,7 +89,7 @@ def snippet(recipe: Mapping[str, Any]) -> str:
     confirmed = recipe["confirmed"]
     template = Template((files("search") / "snippet.template").read_text(encoding="utf-8"))
     return template.substitute(
-        source=recipe["signal"]["source"],
+        source=json.dumps(recipe["signal"]["source"]),  # a literal: a file may have any name
         space=recipe["space"],
         confirmed=f"{confirmed['mean_psnr_db']:.1f} dB over {confirmed['seeds']} fresh seeds" if confirmed else "none",
         dims=network["dims"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search import plots
+from search.folder import CURVES, LANDSCAPE, RECONSTRUCTION, SPECTRA
 from search.plan import Plan
 from search.storage import Record, StudyStorage
 from trainers.audio import read_wav
@@ -16,7 +17,7 @@ def draw_study(folder: Path, plan: Plan, storage: StudyStorage, found: Record) -
     by_number = {record.number: record for record in storage.references()}
     references = {name: by_number[facts["number"]] for name, facts in storage.facts("references").items()}
     title = f"{plan.name}: {plan.signal.num_samples:,} samples, width {plan.builder.width}, {plan.builder.steps} steps"
-    landscape, curves, spectra = (folder / f"{name}.png" for name in ("landscape", "curves", "spectra"))
+    landscape, curves, spectra = (folder / name for name in (LANDSCAPE, CURVES, SPECTRA))
     plots.landscape(
         landscape,
         title=title,
@@ -32,7 +33,7 @@ def draw_study(folder: Path, plan: Plan, storage: StudyStorage, found: Record) -
         spectra,
         title=title,
         target=plan.signal.values[:, 0],
-        output=read_wav(folder / "reconstruction.wav")[:, 0],
+        output=read_wav(folder / RECONSTRUCTION)[:, 0],
         rate_hz=plan.signal.rate_hz,
         centroid=plan.spectrum.centroid,
     )

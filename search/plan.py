@@ -15,7 +15,9 @@ from search.trial import TrialBuilder
 from spaces.catalog import build_space
 from spaces.space import Space
 from spaces.spectrum import Spectrum
+from trainers.config import FitConfig, NetworkConfig
 from trainers.signals import Crop, Signal, SignalError, read_signal
+from trainers.tasks import TASKS, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class Plan:
 
     Attributes:
         name: of the study.
-        signal, spectrum: what is fitted.
+        signal, task, spectrum: what is fitted.
         space: what is searched.
         references: what it is compared with.
         builder: of its trials.
@@ -33,11 +35,24 @@ class Plan:
 
     name: str
     signal: Signal
+    task: Task
     spectrum: Spectrum
     space: Space
     references: tuple[Reference, ...]
     builder: TrialBuilder
     fingerprint: dict[str, Any]
+
+    @property
+    def num_weights(self) -> int:
+        """Weights and biases of a network: with more of them than samples, a fit can memorise."""
+        shape = self.builder
+        return NetworkConfig(
+            architecture=self.space.architecture,
+            width=shape.width,
+            depth=shape.depth,
+            dims=shape.dims,
+            channels=shape.channels,
+        ).num_weights
 
 
 def read_signals(sources: Sequence[str], crop: Crop) -> list[Signal]:
@@ -82,8 +97,9 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal) -> Plan:
     if spec.fit.lr is not None:
         space = space.with_fixed("lr", spec.fit.lr)
     heuristics = check_heuristics(search.heuristic, spectrum)
+    task = TASKS[search.task](signal)
     builder = TrialBuilder(
-        task=signal.digest,
+        task=task.digest,
         width=width,
         depth=spec.network.depth,
         dims=spectrum.dims,
@@ -95,11 +111,14 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal) -> Plan:
         **spec.settings_fingerprint(),
         "signal_sha256": signal.digest,
         "space_fingerprint": space.fingerprint(),
+        "decay": FitConfig.decay,
+        "decay_every": FitConfig.decay_every,
         "rungs": list(rungs_of(spec.fit.steps, search.pruner)),
     }
     return Plan(
         name=name,
         signal=signal,
+        task=task,
         spectrum=spectrum,
         space=space,
         references=tuple(build_references(heuristics, spectrum, space, width=width, lr=spec.fit.lr)),

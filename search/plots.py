@@ -6,14 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from search.storage import Record
@@ -25,7 +21,6 @@ from spaces.spectrum import Spectrum, amplitude
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MARKERS = ("s", "D", "^", "v", "P", "X")
 """References are told apart by shape, so that the picture reads in grey."""
@@ -59,7 +54,8 @@ def landscape(
         values = np.array([record.psnr_db for record in records], dtype=np.float64)
         axes.scatter(xs, ys, c=values, norm=colours, cmap="viridis", label=label, **style)
 
-    figure, axes = plt.subplots(figsize=(8.5, 5.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 5.6), layout="constrained")
+    axes = figure.subplots()
     _set_scale(axes, space, [record.point for record in (*scored, *here.values())])
     if space.names[:2] == ("s0", "s1"):
         _ridges(axes, spectrum, width)
@@ -83,7 +79,8 @@ def curves(
     path: Path, *, title: str, trials: Sequence[Record], references: Mapping[str, Record], found: Record
 ) -> None:
     """PSNR by step of every trial, the references and the found point."""
-    figure, axes = plt.subplots(figsize=(8.5, 5.0), layout="constrained")
+    figure = Figure(figsize=(8.5, 5.0), layout="constrained")
+    axes = figure.subplots()
     for record in trials:
         axes.plot(*_steps(record), color="0.82", linewidth=0.8, zorder=1)
     styles = ("--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -108,7 +105,8 @@ def spectra(
         rate_hz: samples per second.
         centroid: psi of the target, drawn as a line.
     """
-    figure, axes = plt.subplots(figsize=(8.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
+    axes = figure.subplots()
     series = (("target", target, "-", "black"), ("reconstruction", output, "--", "tab:orange"))
     for label, values, style, colour in (*series, ("error", target - output, ":", "tab:blue")):
         level, hz = _bands(np.asarray(values, dtype=np.float64), rate_hz)
@@ -173,4 +171,3 @@ def _ridges(axes: Axes, spectrum: Spectrum, width: int) -> None:
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
-    plt.close(figure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.plan import read_signals
@@ -13,7 +13,6 @@ from spaces.catalog import build_space
 from spaces.laws import law_named
 from spaces.space import Space
 from spaces.spectrum import Spectrum
-from trainers.config import FitResult
 from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import TASKS
 
@@ -70,7 +69,6 @@ def fit_point(
     seeds: int = 1,
     study_seed: int = 0,
     threads: int = 1,
-    watch: Callable[[int, FitResult], None] | None = None,
 ) -> dict[str, Any]:
     """Fit one point with several seeds: the document of `winnow fit --json`.
 
@@ -83,7 +81,6 @@ def fit_point(
         space, width, depth, steps: of the fit.
         seeds: how many.
         threads: of torch.
-        watch: called after each seed.
 
     Raises:
         SignalError, PointError, LawError, ConfigError: something cannot be used.
@@ -99,8 +96,9 @@ def fit_point(
     if heuristic:
         check_heuristics([heuristic], spectrum)
     point = point_of(searched, partial, heuristic, spectrum, width)
+    task, device = TASKS["fit"](signal), pick_device()
     builder = TrialBuilder(
-        task=signal.digest,
+        task=task.digest,
         width=width,
         depth=depth,
         dims=spectrum.dims,
@@ -108,17 +106,23 @@ def fit_point(
         steps=steps,
         study_seed=study_seed,
     )
-    torch.set_num_threads(threads)
-    task, device = TASKS["fit"](signal), pick_device()
-    results: list[FitResult] = []
-    began = time.monotonic()
-    for repeat in range(seeds):
-        spec = builder.build(
-            f"fit/{repeat}", space=space, architecture=searched.architecture, point=point, repeat=repeat
+    specs = [
+        builder.build(
+            f"fit/{repeat}",
+            label=f"seed {repeat}",
+            space=space,
+            architecture=searched.architecture,
+            point=point,
+            repeat=repeat,
         )
-        results.append(fit_network(task, spec.network, spec.fit, spec.seed, device))
-        if watch:
-            watch(repeat, results[-1])
+        for repeat in range(seeds)
+    ]
+    began, threads_before = time.monotonic(), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        results = [fit_network(task, spec.network, spec.fit, spec.seed, device) for spec in specs]
+    finally:
+        torch.set_num_threads(threads_before)
     return {
         "signal": signal.source,
         "space": space,

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
+from search.driver import Drawn
 from search.rungs import forecast_psnr_db, is_among_best
 from search.storage import Record, StudyStorage
-from search.suggest import ask
+from search.suggest import ask, ask_again
 from search.trial import Outcome, TrialBuilder, TrialSpec
 from spaces.space import Space
 from trainers.checkpoint import write_atomically
@@ -73,21 +74,19 @@ class Proposals:
         """Proposed points that ended, in this session or earlier."""
         return self._told
 
-    def next(self) -> tuple[TrialSpec, bytes] | None:
+    def next(self) -> Drawn | None:
         """An interrupted trial, else a new proposal, else None: budget spent, or the batch is not told yet."""
         self._report()
         if self._resumed:
-            trial, facts = self._resumed.popleft()
-            point: Mapping[str, Any] = facts["point"] if facts else self._space.from_search(trial.params)
-            spec = self._begin(trial, point, is_new=facts is None)
-            path = self._checkpoint_path(spec)
-            return spec, path.read_bytes() if path.exists() else b""
+            return self._resume(self._resumed.popleft())
         batch_end = BATCH * (self._told // BATCH + 1) if self._deterministic else self._budget
         if self._asked >= min(self._budget, batch_end):
             return None
-        trial, proposed = ask(self._storage.search, self._space, self._builder.study_seed)
+        trial, point = ask(self._storage.search, self._space, self._builder.study_seed)
         self._asked += 1
-        return self._begin(trial, proposed, is_new=True), b""
+        spec = self._spec_of(trial, point)
+        self._storage.begin(trial, spec)
+        return Drawn(spec=spec)
 
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Successive halving from memory: whether the trial is heading for the best share of those seen here."""
@@ -118,18 +117,29 @@ class Proposals:
             self._tell(told)
         self._untold.clear()
 
-    def _begin(self, trial: Trial, point: Mapping[str, Any], *, is_new: bool) -> TrialSpec:
-        checked = self._space.check(point)
+    def _resume(self, frozen: FrozenTrial) -> Drawn:
+        search, facts = self._storage.search, frozen.user_attrs.get("spec")
+        if facts is None:  # its driver died while it was proposed
+            trial, point = ask_again(search, frozen._trial_id, frozen.number, self._space, self._builder.study_seed)
+            spec = self._spec_of(trial, point)
+            self._storage.begin(trial, spec)
+            return Drawn(spec=spec)
+        spec = self._spec_of(Trial(search, frozen._trial_id), facts["point"])
+        path = self._checkpoint_path(spec)
+        checkpoint = path.read_bytes() if path.exists() else b""
+        known = {rung: value for rung, value in frozen.intermediate_values.items() if rung in self._rungs}
+        return Drawn(spec=spec, checkpoint=checkpoint, rung_values=known)
+
+    def _spec_of(self, trial: Trial, point: Mapping[str, Any]) -> TrialSpec:
         spec = self._builder.build(
             f"search/{trial.number}",
+            label=f"#{trial.number}",
             space=self._space.name,
             architecture=self._space.architecture,
-            point=checked,
+            point=self._space.check(point),
             rungs=self._rungs,
         )
         self._trials[spec.key] = trial
-        if is_new:
-            self._storage.begin(trial, spec)
         return spec
 
     def _tell(self, outcome: Outcome) -> None:

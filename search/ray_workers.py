@@ -12,8 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Without it Ray hides GPUs from actors that ask for none and warns of a change to come.
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 from ray import exceptions as ray_exceptions
@@ -40,8 +38,8 @@ MAX_LOST_STARTS = 10
 class FitActor:
     """A worker: a LaneRunner behind an actor's door."""
 
-    def __init__(self, lanes: int, threads: int) -> None:
-        self._device = pick_device()
+    def __init__(self, lanes: int, threads: int, has_gpu: bool) -> None:
+        self._device = pick_device() if has_gpu else "cpu"
         self._runner = LaneRunner(lanes=lanes, threads=threads, device=self._device)
 
     def device(self) -> str:
@@ -135,7 +133,7 @@ class RayWorkers:
         worker, self._next_id = self._next_id, self._next_id + 1
         # Ray's defaults of no restarts and no retries are kept: the driver owns the retries.
         options = FitActor.options(num_cpus=self._cpus, num_gpus=self._gpus)  # type: ignore[attr-defined]
-        actor = options.remote(self.lanes, self._cpus)
+        actor = options.remote(self.lanes, self._cpus, self._gpus > 0)
         self._actors[worker] = actor
         self._starting[actor.device.remote()] = worker
 
@@ -176,16 +174,17 @@ def _connect(settings: WorkerSettings) -> bool:
     if ray.is_initialized():
         return False
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if settings.address is None:
-        workers = settings.workers or 0
-        num_cpus = max(os.cpu_count() or 1, workers * settings.cpus_per_worker)
-        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
-        return True
     try:
-        # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
-        modules: list[ModuleType] = [spaces, trainers, search]
-        ray.init(address=settings.address, runtime_env={"py_modules": modules}, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, ray_exceptions.RayError) as error:
+        if settings.address is None:
+            num_cpus = max(os.cpu_count() or 1, (settings.workers or 0) * settings.cpus_per_worker)
+            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
+        else:
+            # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
+            modules: list[ModuleType] = [spaces, trainers, search]
+            ray.init(address=settings.address, runtime_env={"py_modules": modules}, **quiet)
+    except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
+        if settings.address is None:
+            raise WorkersError(f"Ray cannot start here: {first_line(error)}") from error
         hint = "one with token authentication needs RAY_AUTH_MODE=token and its token"
         raise WorkersError(f"no Ray cluster answers at {settings.address} ({hint}): {first_line(error)}") from error
     return True

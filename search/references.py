@@ -39,13 +39,19 @@ class Reference:
         """One trial for each point, on the seed that the search uses."""
         return [
             builder.build(
-                f"references/{self.name}/lr={point['lr']:g}",
+                reference_key(self.name, point),
+                label=self.name,
                 space=self.space.name,
                 architecture=self.space.architecture,
                 point=point,
             )
             for point in self.points
         ]
+
+
+def reference_key(name: str, point: Mapping[str, Value]) -> str:
+    """Key of a reference's trial: its points differ in the learning rate."""
+    return f"references/{name}/lr={point['lr']:g}"
 
 
 def check_heuristics(names: Sequence[str], spectrum: Spectrum) -> list[str]:

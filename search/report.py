@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import StorageError, StudyError
-from search.export import RECIPE, SNIPPET, WEIGHTS
+from search.folder import RECIPE, SNIPPET, WEIGHTS, study_folder
 from search.storage import StudyStorage, open_storage, study_names
-from search.study import study_folder
 from search.summary import summarise
 from trainers.checkpoint import write_atomically
 
@@ -21,7 +20,7 @@ def find_studies(store: Path, storage_url: str | None, name: str | None) -> list
     """
     if storage_url is None and not (store / "journal.log").exists():
         raise StudyError(f"there is no store at {store}")
-    storage = open_storage(store, storage_url)
+    storage = open_storage(store, storage_url, to_write=False)
     names = [full for full in study_names(storage) if name is None or full == name or full.startswith(f"{name}/")]
     if name is not None and not names:
         known = ", ".join(study_names(storage)) or "none"
@@ -53,7 +52,7 @@ def export_winner(store: Path, storage_url: str | None, name: str, out: Path) ->
     if len(studies) > 1:
         raise StudyError(f"one study must be named, but {name!r} has {', '.join(study.name for study in studies)}")
     folder = study_folder(store, studies[0].name)
-    if not (folder / WEIGHTS).exists():
+    if not all((folder / file).exists() for file in (WEIGHTS, RECIPE, SNIPPET)):
         raise StudyError(f"study {studies[0].name!r} has no winner yet: its command must run to its end")
     try:
         for file in (WEIGHTS, RECIPE, SNIPPET):

@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from search.config import StudySpec
 from search.display import Display, Silent
-from search.errors import StorageError
+from search.errors import NothingFoundError, StorageError
+from search.folder import LOCK, study_folder
 from search.plan import Plan, plan_studies
-from search.storage import StudyStorage, open_storage
-from search.study import StudyRun, study_folder
+from search.storage import StudyStorage, open_storage, storage_errors
+from search.study import StudyRun
 from search.summary import summarise
 from search.tracking import Tracker, default_tracking_uri
 from search.workers import InlineWorkers, Workers
@@ -28,30 +30,50 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     """Search every signal of `spec` (the campaign's studies, one after another); again, it resumes.
 
     Returns:
-        The document that `winnow run --json` prints.
+        The document that `winnow run --json` prints; where every trial of a study failed, its `best` is None.
 
     Raises:
         InputError: signals that cannot be used, before anything starts.
         SpecError, PointError, LawError, StudyError: settings that cannot be used, likewise.
-        StorageError, WorkersError, DriverError, NothingFoundError: the world failed.
+        StorageError, WorkersError, DriverError: the world failed.
         Interrupted: stopped by SIGINT or SIGTERM; the same call continues.
     """
     display = display or Silent()
     spec = spec.model_copy(update={"name": spec.name or spec.default_name(f"{datetime.now(UTC):%Y%m%d}")})
     plans = plan_studies(spec)
-    display.say(f"{spec.name}: {', '.join(plan.name for plan in plans)}")
+    for planned in plans:
+        display.say(f"{planned.name}: {planned.signal.num_samples:,} samples, {planned.num_weights:,} weights")
     # Workers first: where no cluster answers, nothing has been written.
     workers = _build_workers(spec, display)
     try:
-        with _locked(spec, plans), _stop_on_signal() as stop, _tracking(spec, display) as tracker:
+        with (
+            storage_errors(),
+            _locked(spec, plans),
+            _stop_on_signal() as stop,
+            _tracking(spec, display) as tracker,
+        ):
             storage = open_storage(spec.store.store, spec.store.storage)
             studies = [StudyStorage.create_or_resume(storage, plan.name, plan.fingerprint) for plan in plans]
-            for planned, study in zip(plans, studies, strict=True):
-                StudyRun(spec, planned, study, workers, tracker, display, stop).run()
+            runs = [
+                StudyRun(spec, planned, study, workers, tracker, display, stop)
+                for planned, study in zip(plans, studies, strict=True)
+            ]
+            for run in runs:
+                run.keep_facts()
+            for run in runs:
+                _run_one(run, display)
     finally:
         display.close()
         workers.close()
     return {"studies": [summarise(study) for study in studies]}
+
+
+def _run_one(run: StudyRun, display: Display) -> None:
+    """A signal for which nothing is found does not stop the rest of its campaign."""
+    try:
+        run.run()
+    except NothingFoundError as error:
+        display.say(f"warning: {error}")
 
 
 def _build_workers(spec: StudySpec, display: Display) -> Workers:
@@ -66,7 +88,8 @@ def _build_workers(spec: StudySpec, display: Display) -> Workers:
 @contextmanager
 def _tracking(spec: StudySpec, display: Display) -> Iterator[Tracker]:
     uri = spec.store.tracking_uri or default_tracking_uri(spec.store.store)
-    artifacts = None if spec.store.tracking_uri else spec.store.store / "artifacts"
+    # A server keeps artifacts itself; for a database they need a folder.
+    artifacts = None if urlsplit(uri).scheme in ("http", "https") else spec.store.store / "artifacts"
     tracker = Tracker(uri, artifacts, lambda line: display.say(f"warning: {line}"))
     try:
         yield tracker
@@ -83,7 +106,7 @@ def _locked(spec: StudySpec, plans: Sequence[Plan]) -> Iterator[None]:
             folder = study_folder(spec.store.store, planned.name)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                lock = FileLock(folder / "driver.lock")
+                lock = FileLock(folder / LOCK)
                 lock.acquire(timeout=0)
             except Timeout:
                 raise StorageError(f"study {planned.name!r} is being run by another process") from None

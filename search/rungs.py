@@ -1,6 +1,6 @@
 """Rungs: at which steps trials are judged, and which of them go on.
 
-p(t):  best PSNR in dB up to step t
+p(t):  best PSNR in dB before step t
 S:     steps of a whole fit
 """
 
@@ -43,7 +43,7 @@ def forecast_psnr_db(curve: Curve, rung: int, steps: int) -> float:
     Ranking by PSNR alone would stop the low learning rates, which climb later and end higher.
     """
     start = rung / LOOK_BACK
-    now, before = _best_until(curve, rung), _best_until(curve, start)
+    now, before = _best_before(curve, rung), _best_before(curve, start)
     return now + DAMPING * (steps - rung) * (now - before) / (rung - start)
 
 
@@ -54,5 +54,6 @@ def is_among_best(value: float, values: Sequence[float]) -> bool:
     return sum(other > value for other in values) < math.ceil(GOES_ON * len(values))
 
 
-def _best_until(curve: Curve, step: float) -> float:
-    return max(value for at, value in curve if at <= step)
+def _best_before(curve: Curve, step: float) -> float:
+    # Strictly: a trial that stands at step t has not been scored at t, but the curve of one that went on has.
+    return max(value for at, value in curve if at < step)

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from uuid import uuid4
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import StorageError, StudyError, first_line
 from search.suggest import told_trial
@@ -28,7 +33,7 @@ from spaces.parameters import Value
 from spaces.space import Space
 from trainers.config import Curve
 
-FORMAT = 1
+STORAGE_FORMAT = 1
 """Of what is written into Optuna's storage; raised whenever its meaning changes."""
 
 REFERENCES = "references"
@@ -42,7 +47,7 @@ class Record:
     Attributes:
         key: of its TrialSpec.
         number: within its Optuna study.
-        label: what people read: `#17`, or a reference's name.
+        label: as in its TrialSpec.
     """
 
     key: str
@@ -71,29 +76,43 @@ class Record:
 _STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
 
-def open_storage(store: Path, url: str | None) -> BaseStorage:
+def open_storage(store: Path, url: str | None, *, to_write: bool = True) -> BaseStorage:
     """The Optuna storage at `url`, or the journal of the store.
+
+    Args:
+        store: folder of the journal.
+        url: of another storage.
+        to_write: make the journal where there is none, and mend its last line where a crash tore it.
 
     Raises:
         StorageError: it cannot be reached or written.
     """
-    try:
+    with storage_errors():
         if url:
             return optuna.storages.get_storage(url)
         journal = store.absolute() / "journal.log"
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        _cut_torn_line(journal)
-        return JournalStorage(JournalFileBackend(str(journal)))
-    except OSError as error:
-        raise StorageError(f"the store {store} must be a writable folder, but: {error}") from error
-    except Exception as error:  # SQLAlchemy's, psycopg's and Optuna's own have no common base
-        raise StorageError(f"the storage cannot be opened: {type(error).__name__}: {first_line(error)}") from error
+        try:
+            if to_write:
+                journal.parent.mkdir(parents=True, exist_ok=True)
+                _cut_torn_line(journal)
+            return JournalStorage(JournalFileBackend(str(journal)))
+        except OSError as error:
+            raise StorageError(f"the store {store} must be a writable folder, but: {error}") from error
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn what Optuna and its databases raise into a StorageError."""
+    try:
+        yield
+    except (OptunaError, SQLAlchemyError, ImportError) as error:
+        raise StorageError(f"the storage failed: {type(error).__name__}: {first_line(error)}") from error
 
 
 def study_names(storage: BaseStorage) -> list[str]:
-    """The searches of a storage, oldest first, siblings left out."""
-    siblings = (f"/{REFERENCES}", f"/{CONFIRMATIONS}")
-    return [study.study_name for study in storage.get_all_studies() if not study.study_name.endswith(siblings)]
+    """The studies of a storage that are ours, oldest first."""
+    # Siblings, other programs' studies and those that a crash left half-made have no format.
+    return [study.study_name for study in storage.get_all_studies() if "format" in study.user_attrs]
 
 
 class StudyStorage:
@@ -117,8 +136,8 @@ class StudyStorage:
         except KeyError:
             raise StudyError(f"there is no study {name!r}") from None
         found = self.search.user_attrs.get("format")
-        if found != FORMAT:
-            raise StudyError(f"study {name!r} must be of format {FORMAT}, but it is of format {found}")
+        if found != STORAGE_FORMAT:
+            raise StudyError(f"study {name!r} must be of format {STORAGE_FORMAT}, but it is of format {found}")
 
     @classmethod
     def create_or_resume(cls, storage: BaseStorage, name: str, fingerprint: Mapping[str, Any]) -> StudyStorage:
@@ -132,8 +151,9 @@ class StudyStorage:
             study = optuna.create_study(storage=storage, study_name=full, direction="maximize", load_if_exists=True)
         if "format" not in study.user_attrs:
             study.set_user_attr("fingerprint", _plain(fingerprint))
+            study.set_user_attr("id", uuid4().hex)
             study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="seconds"))
-            study.set_user_attr("format", FORMAT)
+            study.set_user_attr("format", STORAGE_FORMAT)
         opened = cls(storage, name)
         differences = _differences(opened.facts("fingerprint"), _plain(fingerprint))
         if differences:
@@ -152,12 +172,11 @@ class StudyStorage:
 
     def begin(self, trial: Trial, spec: TrialSpec) -> None:
         """Keep what a proposed trial is, so that a later driver can continue it."""
-        trial.set_user_attr("spec", _spec_facts(spec, f"#{trial.number}"))
+        trial.set_user_attr("spec", _spec_facts(spec))
 
-    def unfinished(self) -> list[tuple[Trial, dict[str, Any] | None]]:
-        """Proposed trials that are still RUNNING, with their spec (None if the driver died before it was written)."""
-        running = self.search.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [(Trial(self.search, frozen._trial_id), frozen.user_attrs.get("spec")) for frozen in running]
+    def unfinished(self) -> list[FrozenTrial]:
+        """Proposed trials that are still RUNNING; without "spec" where the driver died before it was written."""
+        return self.search.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def report(self, trial: Trial, rung: int, psnr_db: float) -> None:
         """A trial's PSNR at a rung; once, though a trial that resumes from before passes it again."""
@@ -176,20 +195,20 @@ class StudyStorage:
 
     def tell_reference(self, space: Space, record: Record) -> None:
         """Let the sampler learn from a reference that it could have proposed; once, and not counted as a trial."""
-        if record.psnr_db is None or space.reason_not_proposed(record.point):
+        if record.state is not State.COMPLETE or record.psnr_db is None or space.reason_not_proposed(record.point):
             return
         told = {trial.user_attrs.get("told") for trial in self.search.get_trials(deepcopy=False)}
         if record.key not in told:
             trial = told_trial(space, record.point, record.psnr_db, {"told": record.key, "point": dict(record.point)})
             self.search.add_trial(trial)
 
-    def add_reference(self, outcome: Outcome, label: str) -> Record:
+    def add_reference(self, outcome: Outcome) -> Record:
         """Keep a finished reference fit."""
-        return _add(self._references, outcome, label)
+        return _add(self._references, outcome)
 
-    def add_confirmation(self, outcome: Outcome, label: str) -> Record:
+    def add_confirmation(self, outcome: Outcome) -> Record:
         """Keep a finished fit on a select or confirm seed."""
-        return _add(self._confirmations, outcome, label)
+        return _add(self._confirmations, outcome)
 
     def trials(self) -> list[Record]:
         """Finished proposed points, by number."""
@@ -204,8 +223,8 @@ class StudyStorage:
         return [_to_record(t) for t in self._confirmations.get_trials(deepcopy=False)]
 
 
-def _add(study: Study, outcome: Outcome, label: str) -> Record:
-    attrs = {"spec": _spec_facts(outcome.spec, label), "outcome": _outcome_facts(outcome)}
+def _add(study: Study, outcome: Outcome) -> Record:
+    attrs = {"spec": _spec_facts(outcome.spec), "outcome": _outcome_facts(outcome)}
     value = outcome.psnr_db if outcome.state is State.COMPLETE else None
     study.add_trial(create_trial(state=_STATES[outcome.state], value=value, user_attrs=attrs))
     return _to_record(study.get_trials(deepcopy=False)[-1])
@@ -215,10 +234,10 @@ def _is_record(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and "spec" in trial.user_attrs and "outcome" in trial.user_attrs
 
 
-def _spec_facts(spec: TrialSpec, label: str) -> dict[str, Any]:
+def _spec_facts(spec: TrialSpec) -> dict[str, Any]:
     return {
         "key": spec.key,
-        "label": label,
+        "label": spec.label,
         "space": spec.space,
         "point": dict(spec.point),
         "purpose": spec.purpose.value,
@@ -281,16 +300,26 @@ def _cut_torn_line(journal: Path) -> None:
     """Remove a last line without an end: a crash tore it, and the next append would merge into it and be lost."""
     if not journal.exists():
         return
-    with journal.open("rb+") as file:
-        size = file.seek(0, 2)
-        kept = size
-        while kept:
-            start = max(0, kept - 65_536)
-            file.seek(start)
-            end = file.read(kept - start).rfind(b"\n")
-            if end >= 0:
-                kept = start + end + 1
-                break
-            kept = start
-        if kept < size:
-            file.truncate(kept)
+    lock = JournalFileSymlinkLock(str(journal))  # Optuna's own: another process may be writing this line right now
+    lock.acquire()
+    try:
+        with journal.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            kept = _end_of_last_line(file, size)
+            if kept < size:
+                file.truncate(kept)
+    finally:
+        lock.release()
+
+
+def _end_of_last_line(file: BinaryIO, size: int) -> int:
+    """Bytes up to and with the last line end."""
+    end = size
+    while end:
+        start = max(0, end - 65_536)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

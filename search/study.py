@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from search.config import StudySpec
 from search.confirm import NUM_SELECT_SEEDS, Candidate, choose, judged, leading
 from search.display import Display
 from search.driver import Driver, FixedSource
 from search.errors import Interrupted, NothingFoundError
-from search.export import RECIPE, SNIPPET, WEIGHTS, build_recipe, is_winner_of, save_winner
+from search.export import build_recipe, has_weights_of, save_recipe, save_weights
+from search.folder import CHECKPOINTS, RECIPE, RECONSTRUCTION, SNIPPET, TARGET, WEIGHTS, study_folder
 from search.pictures import draw_study
 from search.plan import Plan
 from search.proposals import Proposals
@@ -25,16 +25,7 @@ from search.table import to_markdown
 from search.tracking import TrackedStudy, Tracker
 from search.trial import Outcome, Purpose, TrialSpec
 from search.workers import Workers
-from trainers.audio import write_audio
 from trainers.config import FitResult
-from trainers.tasks import TASKS
-
-RECONSTRUCTION, TARGET = "reconstruction.wav", "target.wav"
-
-
-def study_folder(store: Path, name: str) -> Path:
-    """Where a study keeps its files."""
-    return store / "studies" / name
 
 
 class StudyRun:
@@ -67,9 +58,7 @@ class StudyRun:
             Interrupted: the user stopped it.
             NothingFoundError: every trial failed.
         """
-        task = TASKS[self._spec.search.task](self._plan.signal)
-        self._workers.share(self._plan.signal.digest, task)
-        self._keep_facts()
+        self._workers.share(self._plan.task.digest, self._plan.task)
         self._tracker.begin(self._tracked(), self._storage.trials(), self._storage.references())
         try:
             with self._timed("references"):
@@ -80,12 +69,13 @@ class StudyRun:
             with self._timed("confirm"):
                 self._confirm(found)
                 self._save_winner(found)
+            self._record(found)
         except Exception as error:
             self._tracker.abort("KILLED" if isinstance(error, Interrupted) else "FAILED")
             raise
-        self._record(found)
 
-    def _keep_facts(self) -> None:
+    def keep_facts(self) -> None:
+        """What was asked that may change from session to session, for whoever looks at the storage."""
         for key, value in {
             "signal": self._plan.signal.source,
             "space": self._plan.space.name,
@@ -100,7 +90,7 @@ class StudyRun:
         specs = [spec for reference in self._plan.references for spec in reference.specs(self._plan.builder)]
 
         def finish(outcome: Outcome) -> None:
-            record = self._storage.add_reference(outcome, outcome.spec.key.split("/")[1])
+            record = self._storage.add_reference(outcome)
             self._tracker.log(record, "reference")
             self._display.ended(record)
 
@@ -112,9 +102,11 @@ class StudyRun:
         if self._storage.facts("references") != numbers:
             self._storage.set_facts("references", numbers)
         self._display.references({name: record.psnr_db or 0.0 for name, record in best.items() if record})
-        for record in records:
-            if record.space == self._plan.space.name:
-                self._storage.tell_reference(self._plan.space, record)
+        # In the order of the plan, not of their ends: the sampler's numbers must not depend on timing.
+        by_key = {record.key: record for record in records}
+        for spec in specs:
+            if spec.space == self._plan.space.name and spec.key in by_key:
+                self._storage.tell_reference(self._plan.space, by_key[spec.key])
 
     def _run_search(self) -> None:
         search = self._spec.search
@@ -130,7 +122,7 @@ class StudyRun:
             budget=search.trials,
             rungs=rungs_of(self._spec.fit.steps, search.pruner),
             deterministic=search.deterministic,
-            checkpoints=self._folder / "checkpoints",
+            checkpoints=self._folder / CHECKPOINTS,
             finished=finished,
         )
         self._display.phase("search", search.trials, proposals.told)
@@ -167,19 +159,16 @@ class StudyRun:
         purpose = Purpose.CONFIRM if self._spec.search.confirm else Purpose.SELECT
         fits = [record for record in own if record.purpose == purpose]
         best = max(fits, key=lambda record: record.psnr_db or 0.0, default=found)
-        if is_winner_of(self._folder, best.seed, best.point):
-            return
         specs = self._candidate(found).specs(self._plan.builder, Purpose(best.purpose), best.repeat + 1, keep=True)
-        spec = specs[best.repeat]
-        if spec.key not in self._results:
-            self._run_fixed("the winner's weights", [spec], set(), self._keep_result)
-        if spec.key not in self._results:
-            raise NothingFoundError(f"the winner of {self._plan.name} could not be fitted again")
-        result, signal = self._results[spec.key], self._plan.signal
+        spec, signal = specs[best.repeat], self._plan.signal
+        if not has_weights_of(self._folder, spec):
+            if spec.key not in self._results:
+                self._run_fixed("the winner's weights", [spec], set(), self._keep_result)
+            if spec.key not in self._results:
+                raise NothingFoundError(f"the winner of {self._plan.name} could not be fitted again")
+            save_weights(self._folder, spec, self._results[spec.key], signal)
         confirmed = summarise(self._storage)["best"]["confirmed"]
-        save_winner(self._folder, build_recipe(spec, result, signal, confirmed), result)
-        write_audio(self._folder / RECONSTRUCTION, result.output, signal.rate_hz)
-        write_audio(self._folder / TARGET, signal.values, signal.rate_hz)
+        save_recipe(self._folder, build_recipe(spec, best, signal, confirmed))
 
     def _record(self, found: Record) -> None:
         """Pictures and the summary, to the folder and to MLflow."""
@@ -196,7 +185,7 @@ class StudyRun:
 
         def finish(outcome: Outcome) -> None:
             self._keep_result(outcome)
-            self._display.ended(self._storage.add_confirmation(outcome, outcome.spec.key.split("/")[1]))
+            self._display.ended(self._storage.add_confirmation(outcome))
 
         self._run_fixed(title, specs, known, finish)
 
@@ -238,8 +227,10 @@ class StudyRun:
             "rate_hz": signal.rate_hz,
             "centroid": spectrum.centroid,
             "nyquist_rad": spectrum.nyquist_rad,
+            "num_weights": self._plan.num_weights,
         }
         return TrackedStudy(
+            id=self._storage.facts("id"),
             campaign=self._plan.name.split("/")[0],
             study=self._plan.name,
             title=self._plan.name.split("/")[1],

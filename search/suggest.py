@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
+from search.errors import StorageError
 from search.trial import derive_seed
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.space import Space
@@ -37,13 +40,81 @@ def ask(study: optuna.Study, space: Space, study_seed: int) -> tuple[optuna.Tria
 
     Multivariate TPE with constant liar (Optuna's default), seeded anew from the study's seed and the trial's number:
     a sampler's state is not in the storage, and so a resumed study proposes what an undisturbed one would have.
+
+    Raises:
+        StorageError: another process adds trials to the study.
     """
     number = len(study.get_trials(deepcopy=False))
-    seed = derive_seed(study_seed, "sampler", number) % 2**32
-    study.sampler = optuna.samplers.TPESampler(seed=seed)
-    trial = study.ask(to_distributions(space))
-    assert trial.number == number, "a study has one driver"
-    return trial, space.from_search(trial.params)
+    study.sampler = _sampler(space, study_seed, number)
+    trial = study.ask()
+    if trial.number != number:
+        raise StorageError(f"study {study.study_name!r} is written by another process: a study has one driver")
+    return trial, _suggest(trial, space)
+
+
+def ask_again(
+    study: optuna.Study, trial_id: int, number: int, space: Space, study_seed: int
+) -> tuple[optuna.Trial, dict[str, Value]]:
+    """The trial of that number, whose driver died while it was proposed: what is there stays, the rest is drawn."""
+    study.sampler = _sampler(space, study_seed, number)
+    trial = optuna.Trial(study, trial_id)
+    return trial, _suggest(trial, space)
+
+
+class _SeededTPE(optuna.samplers.BaseSampler):
+    """TPE whose every draw depends on the trial's seed and, for parameters drawn one by one, on their name.
+
+    A proposal that a crash cut short is so finished with the values that it would have had.
+    """
+
+    def __init__(self, seed: int, *, group: bool) -> None:
+        self._seed = seed
+        self._group = group
+        self._joint = self._tpe("")
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._joint.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._joint.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._tpe(param_name).sample_independent(study, trial, param_name, param_distribution)
+
+    def _tpe(self, name: str) -> optuna.samplers.TPESampler:
+        seed = derive_seed(self._seed, f"sampler/{name}", 0) % 2**32
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # group
+            return optuna.samplers.TPESampler(seed=seed, group=self._group)
+
+
+def _sampler(space: Space, study_seed: int, number: int) -> _SeededTPE:
+    is_conditional = any(parameter.when for parameter in space.searched)
+    return _SeededTPE(derive_seed(study_seed, "sampler", number), group=is_conditional)
+
+
+def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
+    """Draw the parameters in order, those alone whose conditions hold."""
+    drawn: dict[str, Value] = {}
+    for parameter in space.searched:
+        if not parameter.is_active({**space.fixed, **drawn}):
+            continue
+        match parameter:
+            case Float():
+                drawn[parameter.name] = trial.suggest_float(
+                    parameter.name, parameter.low, parameter.high, log=parameter.log
+                )
+            case Int():
+                drawn[parameter.name] = trial.suggest_int(
+                    parameter.name, parameter.low, parameter.high, log=parameter.log
+                )
+            case Choice():
+                drawn[parameter.name] = trial.suggest_categorical(parameter.name, parameter.choices)
+    return space.from_search(drawn)
 
 
 def told_trial(space: Space, point: Mapping[str, Any], value: float, user_attrs: dict[str, Any]) -> FrozenTrial:
@@ -52,6 +123,8 @@ def told_trial(space: Space, point: Mapping[str, Any], value: float, user_attrs:
     The point must lie in the search range with all its parameters: others would break the sampler's joint space.
     """
     assert space.reason_not_proposed(point) is None
+    coordinates = space.to_search(point)
+    distributions = {name: found for name, found in to_distributions(space).items() if name in coordinates}
     return optuna.trial.create_trial(
-        params=space.to_search(point), distributions=to_distributions(space), value=value, user_attrs=user_attrs
+        params=coordinates, distributions=distributions, value=value, user_attrs=user_attrs
     )

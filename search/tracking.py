@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import subprocess
 import threading
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.errors import first_line
+from search.references import reference_key
 from search.storage import Record
 from search.trial import State, spell
 
@@ -42,12 +44,14 @@ class TrackedStudy:
     """What the parent run of a study shows.
 
     Attributes:
+        id: of the study; two stores may have studies of one name.
         campaign: name of the experiment.
         study: full name of the study.
         title: name of the parent run.
         params: what was asked, and the signal's spectrum.
     """
 
+    id: str
     campaign: str
     study: str
     title: str
@@ -136,7 +140,7 @@ class Tracker:
                 client = client or self._connect()
                 job(client)
             except Exception as error:  # MLflow is a view: whatever it raises, the study goes on
-                self._is_broken = True
+                self._is_broken, self._parent_id = True, None
                 self._warn(
                     f"MLflow does not answer ({type(error).__name__}: {first_line(error)[:200]}); the study goes on, "
                     "and the same command logs the rest when it does"
@@ -145,6 +149,7 @@ class Tracker:
     def _connect(self) -> MlflowClient:
         from mlflow import MlflowClient
 
+        _create_database(self._uri)
         return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 
     def _begin(
@@ -155,13 +160,14 @@ class Tracker:
         trials: Sequence[Record],
         references: Sequence[Record],
     ) -> None:
+        self._parent_id, self._children = None, {}
         self._experiment_id = self._open_experiment(client, study.campaign)
         self._parent_id = self._open_parent(client, study, began)
-        self._children = self._known_children(client)
+        self._children, unfinished = self._known_children(client)
         for role, records in (("reference", references), ("trial", trials)):
             for record in records:
                 if record.key not in self._children:
-                    self._log(client, record, role)
+                    self._log(client, record, role, unfinished.get(record.key))
 
     def _open_experiment(self, client: MlflowClient, campaign: str) -> str:
         known = client.get_experiment_by_name(campaign)
@@ -173,29 +179,35 @@ class Tracker:
         return str(client.create_experiment(campaign, artifact_location=location, tags=tags))
 
     def _open_parent(self, client: MlflowClient, study: TrackedStudy, began: int) -> str:
-        found = client.search_runs([self._experiment_id], f"tags.`winnow.study` = '{study.study}'", max_results=1)
+        found = client.search_runs([self._experiment_id], f"tags.`winnow.id` = '{study.id}'", max_results=1)
         if found:
-            run_id = str(found[0].info.run_id)
+            run_id, known = str(found[0].info.run_id), found[0].data.params
             client.update_run(run_id, status="RUNNING")
-            return run_id
-        tags = {"winnow.study": study.study, "winnow.role": "study", **source_tags()}
-        run = client.create_run(self._experiment_id, start_time=began, tags=tags, run_name=study.title)
-        client.log_batch(run.info.run_id, params=_params(study.params))
-        return str(run.info.run_id)
+        else:
+            tags = {"winnow.id": study.id, "winnow.study": study.study, "winnow.role": "study", **source_tags()}
+            run = client.create_run(self._experiment_id, start_time=began, tags=tags, run_name=study.title)
+            run_id, known = str(run.info.run_id), {}
+        client.log_batch(run_id, params=_params({k: v for k, v in study.params.items() if k not in known}))
+        return run_id
 
-    def _known_children(self, client: MlflowClient) -> dict[str, str]:
-        children: dict[str, str] = {}
+    def _known_children(self, client: MlflowClient) -> tuple[dict[str, str], dict[str, str]]:
+        """Run ids by key: of those that are complete, and of those that an earlier session could not finish."""
+        ended: dict[str, str] = {}
+        unfinished: dict[str, str] = {}
         token = None
         while True:
             page = client.search_runs(
                 [self._experiment_id], f"tags.`mlflow.parentRunId` = '{self._parent_id}'", page_token=token
             )
-            children |= {run.data.tags["winnow.key"]: run.info.run_id for run in page}
+            for run in page:
+                if "winnow.key" in run.data.tags:
+                    found = unfinished if run.info.status == "RUNNING" else ended
+                    found[run.data.tags["winnow.key"]] = str(run.info.run_id)
             token = page.token
             if not token:
-                return children
+                return ended, unfinished
 
-    def _log(self, client: MlflowClient, record: Record, role: str) -> None:
+    def _log(self, client: MlflowClient, record: Record, role: str, unfinished: str | None = None) -> None:
         from mlflow.entities import Metric
 
         tags = {
@@ -208,8 +220,10 @@ class Tracker:
         if record.reason:
             tags["winnow.reason"] = record.reason
         started, ended = round(record.started * 1000), round(record.ended * 1000)
-        run = client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=run_name(record))
-        run_id = str(run.info.run_id)
+        run_id = unfinished
+        if run_id is None:
+            run = client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=run_name(record))
+            run_id = str(run.info.run_id)
         metrics = [Metric("curve_psnr_db", value, ended, step) for step, value in record.curve]
         metrics += [Metric("rung_psnr_db", value, ended, rung) for rung, value in record.rung_values.items()]
         scalars = {
@@ -243,7 +257,7 @@ class Tracker:
         self._set_metrics(client, self._parent_id, metrics)
         client.set_tag(self._parent_id, "mlflow.note.content", note)
         for name, reference in references.items():
-            run_id = self._children[f"references/{name}/lr={reference['params']['lr']:g}"]
+            run_id = self._children[reference_key(name, reference["params"])]
             values = {"regret_db": reference["regret_db"], **_confirmed_metrics(reference["confirmed"])}
             self._set_metrics(client, run_id, values)
         for key, run_id in self._children.items():
@@ -284,12 +298,26 @@ def source_tags() -> dict[str, str]:
     """The version of this program, and the commit where it runs from a checkout."""
     tags = {"winnow.version": version("winnow-inr"), "mlflow.source.name": "winnow", "mlflow.source.type": "LOCAL"}
     root = Path(__file__).parents[1]
-    if (root / ".git").exists():
-        command = ["git", "-C", str(root), "rev-parse", "HEAD"]  # fixed words, no shell
+    git = shutil.which("git")
+    if git and (root / ".git").exists():
+        command = [git, "-C", str(root), "rev-parse", "HEAD"]  # fixed words, no shell
         commit = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if commit.returncode == 0:
             tags["mlflow.source.git.commit"] = commit.stdout.strip()
     return tags
+
+
+def _create_database(uri: str) -> None:
+    """Make a SQLite database whole before it has its name: one that a crash left half-made never opens again."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments(max_results=1)
+    partial.replace(path)
 
 
 def _confirmed_metrics(confirmed: Mapping[str, Any] | None) -> dict[str, float | None]:

@@ -42,7 +42,8 @@ class TrialSpec:
 
     Attributes:
         key: unique within its study: `search/17`, `references/winner/lr=0.0005`, `confirm/found/3`.
-        task: digest of the signal that it fits.
+        label: what people read: `#17`, or a reference's name.
+        task: digest of the Task that it fits.
         space: the space that the point is of.
         point: one value for each parameter.
         network: what is built.
@@ -55,6 +56,7 @@ class TrialSpec:
     """
 
     key: str
+    label: str
     task: str
     space: str
     point: Mapping[str, Value]
@@ -134,6 +136,7 @@ class TrialBuilder:
         self,
         key: str,
         *,
+        label: str,
         space: str,
         architecture: str,
         point: Mapping[str, Value],
@@ -146,6 +149,7 @@ class TrialBuilder:
         knobs = {name: float(value) for name, value in point.items() if name != "lr"}
         return TrialSpec(
             key=key,
+            label=label,
             task=self.task,
             space=space,
             point=dict(point),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from search.trial import TrialSpec
+from trainers.checkpoint import CheckpointError
 from trainers.config import FitResult, Progress, Status
 from trainers.tasks import Task
 
@@ -47,12 +48,21 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """What a segment brought: where each lane stands, and results of kept trials that ended."""
+    """What a segment brought.
+
+    Attributes:
+        worker: whose it was.
+        progress: where each lane stands.
+        results: of kept trials that ended with a score.
+        checkpoints: states that were asked for.
+        errors: exceptions of our own, of trials that could not begin, by lane.
+    """
 
     worker: int
     progress: Mapping[int, Progress]
     results: Mapping[int, FitResult] = field(default_factory=dict)
     checkpoints: Mapping[int, bytes] = field(default_factory=dict)
+    errors: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +121,19 @@ class LaneRunner:
     def __init__(self, *, lanes: int, threads: int, device: str) -> None:
         import torch
 
+        self._threads_before = torch.get_num_threads()
         torch.set_num_threads(threads)
         self._num_lanes = lanes
         self._device = device
         self._task = ""
         self._stacks: dict[tuple[object, ...], FitStack] = {}
         self._specs: dict[int, TrialSpec] = {}
+
+    def close(self) -> None:
+        """Undo what was set for the whole process."""
+        import torch
+
+        torch.set_num_threads(self._threads_before)
 
     def advance(self, worker: int, segment: Segment, task: Task) -> Report:
         """Run one segment."""
@@ -127,23 +144,39 @@ class LaneRunner:
         restarted = {start.lane for start in segment.start}
         for lane in set(self._specs) - (set(segment.until) - restarted):
             self._stack(self._specs.pop(lane), task).stop(lane)
+        errors: dict[int, str] = {}
         for start in segment.start:
-            self._specs[start.lane] = start.spec
-            spec = start.spec
-            self._stack(spec, task).start(start.lane, spec.network, spec.fit, spec.seed, start.checkpoint)
+            try:
+                self._start(start, task)
+            except Exception as error:  # the worker's edge: this trial is at fault, and not its neighbours
+                errors[start.lane] = f"{type(error).__name__}: {error}"
         for stack in self._stacks.values():
             lanes = [lane for lane, spec in self._specs.items() if self._stack(spec, task) is stack]
             if lanes:
                 stack.advance({lane: segment.until[lane] for lane in lanes}, segment.seconds)
         stacks = {lane: self._stack(spec, task) for lane, spec in self._specs.items()}
         progress = {lane: stack.progress(lane) for lane, stack in stacks.items()}
-        ended = [lane for lane, at in progress.items() if at.status is Status.DONE and self._specs[lane].keep]
+        ended = [
+            lane
+            for lane, at in progress.items()
+            if at.status is not Status.RUNNING and at.psnr_db is not None and self._specs[lane].keep
+        ]
         return Report(
             worker=worker,
             progress=progress,
             results={lane: stacks[lane].result(lane) for lane in ended},
-            checkpoints={lane: stacks[lane].checkpoint(lane) for lane in segment.checkpoint},
+            checkpoints={lane: stacks[lane].checkpoint(lane) for lane in segment.checkpoint if lane in stacks},
+            errors=errors,
         )
+
+    def _start(self, start: Start, task: Task) -> None:
+        spec = start.spec
+        stack = self._stack(spec, task)
+        try:
+            stack.start(start.lane, spec.network, spec.fit, spec.seed, start.checkpoint)
+        except CheckpointError:  # damaged, or of an older version: the trial is as good from its beginning
+            stack.start(start.lane, spec.network, spec.fit, spec.seed)
+        self._specs[start.lane] = spec
 
     def _stack(self, spec: TrialSpec, task: Task) -> FitStack:
         from trainers.fit import FitStack
@@ -203,7 +236,8 @@ class InlineWorkers:
         self._runner = self._new_runner()
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Give torch its threads back."""
+        self._runner.close()
 
     def _new_runner(self) -> LaneRunner:
         return LaneRunner(lanes=self.lanes, threads=self._threads, device=pick_device())

@@ -13,7 +13,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-FORMAT = 1
+CHECKPOINT_FORMAT = 1
 """Raised whenever what a checkpoint holds changes its meaning."""
 
 
@@ -23,7 +23,7 @@ class CheckpointError(ValueError):
 
 def pack(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
     """Arrays by name and JSON-able facts as bytes."""
-    metadata = {"format": str(FORMAT), "facts": json.dumps(facts)}
+    metadata = {"format": str(CHECKPOINT_FORMAT), "facts": json.dumps(facts)}
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     return safetensors.numpy.save(contiguous, metadata)
 
@@ -41,8 +41,8 @@ def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         metadata = header.get("__metadata__", {})
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(f"a checkpoint must be a safetensors file, but: {error}") from error
-    if metadata.get("format") != str(FORMAT):
-        raise CheckpointError(f"a checkpoint must be of format {FORMAT}, but got {metadata.get('format')!r}")
+    if metadata.get("format") != str(CHECKPOINT_FORMAT):
+        raise CheckpointError(f"a checkpoint must be of format {CHECKPOINT_FORMAT}, but got {metadata.get('format')!r}")
     try:
         facts = json.loads(metadata.get("facts", ""))
     except ValueError as error:

@@ -27,8 +27,8 @@ def task(signal: Signal) -> Task:
 
 
 @pytest.fixture
-def builder(signal: Signal) -> TrialBuilder:
-    return TrialBuilder(task=signal.digest, width=16, depth=2, dims=1, channels=1, steps=40, study_seed=0)
+def builder(task: Task) -> TrialBuilder:
+    return TrialBuilder(task=task.digest, width=16, depth=2, dims=1, channels=1, steps=40, study_seed=0)
 
 
 @pytest.fixture

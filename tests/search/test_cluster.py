@@ -36,10 +36,11 @@ def test_logical_gpus_place_workers_and_a_node_that_leaves_takes_no_trial_with_i
 
     try:
         assert len(workers._actors) == 4
-        workers.share(signal.digest, task)
+        workers.share(task.digest, task)
         specs = [
             builder.build(
                 f"search/{number}",
+                label="#0",
                 space="siren",
                 architecture="siren",
                 point={"w_first": 9.0 + number, "lr": 1e-3},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.config import StudySpec, read_spec
-from search.errors import SpecError
+from search.errors import SpecError, without_credentials
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -48,6 +48,7 @@ def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
         ("name = 3", "name: input should be a valid string, but got name=3"),
         ("fit = 3", "fit: input should be a valid dictionary or instance of fitsettings, but got fit=3"),
         ("steps 3", "must be TOML"),
+        ("[search]\ndeterministic = true\n[workers]\nlanes = 2", "deterministic studies have one lane"),
     ],
 )
 def test_a_broken_rule_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -71,3 +72,16 @@ def test_the_default_name_follows_the_settings_that_decide_results() -> None:
     assert name(trials=3, confirm=1) == name(trials=9)
     assert name(seed=1) != name()
     assert name().startswith("siren2-20260101-")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://ada:pw@db:5432/x failed", "postgresql://***@db:5432/x failed"),
+        ("http://u:p@ss@host/a b", "http://***@host/a b"),
+        ("get 'https://host/api?token=s3cret&x=1' failed", "get 'https://host/api?***' failed"),
+        ("sqlite:///home/a/b.db and c@d.org", "sqlite:///home/a/b.db and c@d.org"),
+    ],
+)
+def test_credentials_are_taken_out_of_what_is_shown(text: str, shown: str) -> None:
+    assert without_credentials(text) == shown

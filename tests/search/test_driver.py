@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.driver import MAX_DEATHS, Driver, FixedSource
+from search.driver import MAX_DEATHS, Drawn, Driver, FixedSource
 from search.errors import DriverError
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
 from search.workers import Event, InlineWorkers, Lost, Workers
@@ -22,11 +22,11 @@ SIREN = {"space": "siren", "architecture": "siren"}
 
 def specs_of(builder: TrialBuilder, num: int, **more: object) -> list[TrialSpec]:
     points = [{"w_first": 30.0 * (k + 1), "lr": 1e-3} for k in range(num)]
-    return [builder.build(f"search/{k}", point=point, **SIREN, **more) for k, point in enumerate(points)]  # type: ignore[arg-type]
+    return [builder.build(f"search/{k}", label="#0", point=point, **SIREN, **more) for k, point in enumerate(points)]  # type: ignore[arg-type]
 
 
 def drive(workers: Workers, source: FixedSource, task: Task, signal: Signal) -> bool:
-    workers.share(signal.digest, task)
+    workers.share(task.digest, task)
     return Driver(workers, threading.Event()).run(source)
 
 
@@ -115,16 +115,19 @@ def test_the_same_exception_of_ours_three_times_ends_the_study(
     builder: TrialBuilder, task: Task, signal: Signal
 ) -> None:
     outcomes: list[Outcome] = []
-    with pytest.raises(DriverError, match="the same error came 3 times"):
+    with pytest.raises(DriverError, match="the same kind of error came 3 times"):
         drive(Losing(lambda turn: True, is_ours=True), FixedSource(specs_of(builder, 9), outcomes.append), task, signal)
     assert [outcome.state for outcome in outcomes] == [State.FAILED] * 2
 
 
-def test_an_exception_in_a_fit_fails_its_trial_alone(builder: TrialBuilder, task: Task, signal: Signal) -> None:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_an_exception_in_a_fit_fails_its_trial_alone(
+    builder: TrialBuilder, task: Task, signal: Signal, lanes: int
+) -> None:
     outcomes: list[Outcome] = []
     first, second = specs_of(builder, 2)
     broken = replace(first, network=replace(first.network, knobs={"no_such_knob": 1.0}))
-    drive(InlineWorkers(), FixedSource([broken, second], outcomes.append), task, signal)
+    drive(InlineWorkers(lanes=lanes), FixedSource([broken, second], outcomes.append), task, signal)
     assert [outcome.state for outcome in outcomes] == [State.FAILED, State.COMPLETE]
     assert "no_such_knob" in outcomes[0].reason
 
@@ -133,7 +136,9 @@ def test_a_point_that_float32_cannot_hold_is_failed_with_advice(
     builder: TrialBuilder, task: Task, signal: Signal
 ) -> None:
     outcomes: list[Outcome] = []
-    spec = builder.build("search/0", point={"s0": 1e300, "s1": 0.1, "lr": 1e-3}, space="siren2", architecture="siren2")
+    spec = builder.build(
+        "search/0", label="#0", point={"s0": 1e300, "s1": 0.1, "lr": 1e-3}, space="siren2", architecture="siren2"
+    )
     drive(InlineWorkers(), FixedSource([spec], outcomes.append), task, signal)
     assert outcomes[0].state is State.FAILED
     assert "float32" in outcomes[0].reason
@@ -143,7 +148,7 @@ def test_a_fit_that_leaves_for_good_is_pruned_with_its_best_value(
     builder: TrialBuilder, task: Task, signal: Signal
 ) -> None:
     outcomes: list[Outcome] = []
-    spec = builder.build("search/0", point={"w_first": 30.0, "lr": 1e3}, **SIREN)
+    spec = builder.build("search/0", label="#0", point={"w_first": 30.0, "lr": 1e3}, **SIREN)
     drive(InlineWorkers(), FixedSource([spec], outcomes.append), task, signal)
     assert outcomes[0].state is State.PRUNED
     assert outcomes[0].psnr_db is not None
@@ -159,7 +164,7 @@ def test_a_stopped_trial_continues_from_its_checkpoint_to_the_same_result(
     specs = specs_of(long, lanes)
     stop = threading.Event()
     workers = InlineWorkers(lanes=lanes)
-    workers.share(signal.digest, task)
+    workers.share(task.digest, task)
     source = Picky(list(specs), lambda outcome: pytest.fail("it was stopped before its end"))
 
     def stop_soon(spec: TrialSpec, progress: Progress) -> None:
@@ -170,9 +175,9 @@ def test_a_stopped_trial_continues_from_its_checkpoint_to_the_same_result(
     assert sorted(source.saved) == sorted(spec.key for spec in specs)
 
     class Resumed(Picky):
-        def next(self) -> tuple[TrialSpec, bytes] | None:
+        def next(self) -> Drawn | None:
             drawn = super().next()
-            return drawn and (drawn[0], source.saved[drawn[0].key])
+            return drawn and Drawn(spec=drawn.spec, checkpoint=source.saved[drawn.spec.key])
 
     outcomes: list[Outcome] = []
     drive(InlineWorkers(lanes=lanes), Resumed(list(specs), outcomes.append), task, signal)

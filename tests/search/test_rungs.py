@@ -9,7 +9,8 @@ from search.rungs import forecast_psnr_db, is_among_best, rungs_of
 
 def test_a_straight_curve_is_forecast_to_keep_half_its_slope() -> None:
     curve = [(step, 0.1 * step) for step in range(101)]
-    assert forecast_psnr_db(curve, 60, 120) == pytest.approx(6.0 + 0.5 * 60 * 0.1)
+    # Before step 60 the best is p(59), before step 40 p(39).
+    assert forecast_psnr_db(curve, 60, 120) == pytest.approx(5.9 + 0.5 * 60 * 0.1)
 
 
 def test_a_flat_curve_is_forecast_to_stay() -> None:
@@ -17,13 +18,13 @@ def test_a_flat_curve_is_forecast_to_stay() -> None:
 
 
 def test_what_comes_after_the_rung_has_no_say() -> None:
-    curve = [(0, 1.0), (30, 2.0), (60, 4.0)]
-    assert forecast_psnr_db([*curve, (90, 99.0)], 60, 120) == forecast_psnr_db(curve, 60, 120)
+    curve = [(0, 1.0), (30, 2.0), (57, 4.0)]
+    assert forecast_psnr_db([*curve, (60, 50.0), (90, 99.0)], 60, 120) == forecast_psnr_db(curve, 60, 120)
 
 
 def test_a_late_climber_is_forecast_above_an_early_leader() -> None:
-    early = [(0, 10.0), (20, 40.0), (60, 41.0)]
-    late = [(0, 10.0), (30, 20.0), (40, 28.0), (60, 40.0)]
+    early = [(0, 10.0), (20, 40.0), (59, 41.0)]
+    late = [(0, 10.0), (30, 20.0), (39, 28.0), (59, 40.0)]
     assert forecast_psnr_db(late, 60, 120) > forecast_psnr_db(early, 60, 120)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 from search.errors import StorageError, StudyError
 from search.storage import StudyStorage, open_storage, study_names
@@ -46,7 +46,9 @@ def outcome_of(spec: Any, state: State = State.COMPLETE, psnr_db: float | None =
 
 def propose(study: StudyStorage, space: Space, builder: TrialBuilder) -> tuple[Any, Any]:
     trial, point = ask(study.search, space, 0)
-    spec = builder.build(f"search/{trial.number}", space="siren2", architecture="siren2", point=point)
+    spec = builder.build(
+        f"search/{trial.number}", label=f"#{trial.number}", space="siren2", architecture="siren2", point=point
+    )
     study.begin(trial, spec)
     return trial, spec
 
@@ -83,17 +85,19 @@ def test_running_trials_are_found_again_with_their_spec(
 ) -> None:
     _, spec = propose(study, space, builder)
     again = StudyStorage(study.search._storage, study.name)
-    [(trial, facts)] = again.unfinished()
-    assert facts is not None
-    assert (trial.number, facts["point"], facts["seed"]) == (0, spec.point, spec.seed)
-    again.tell(trial, outcome_of(spec))
+    [frozen] = again.unfinished()
+    facts = frozen.user_attrs["spec"]
+    assert (frozen.number, facts["point"], facts["seed"]) == (0, spec.point, spec.seed)
+    again.tell(Trial(again.search, frozen._trial_id), outcome_of(spec))
     assert again.unfinished() == []
 
 
 def test_a_reference_is_told_once_and_is_not_a_trial(study: StudyStorage, space: Space, builder: TrialBuilder) -> None:
     point = space.complete({})
-    spec = builder.build("references/winner/lr=0.0001", space="siren2", architecture="siren2", point=point)
-    record = study.add_reference(outcome_of(spec), "winner")
+    spec = builder.build(
+        "references/winner/lr=0.0001", label="winner", space="siren2", architecture="siren2", point=point
+    )
+    record = study.add_reference(outcome_of(spec))
     study.tell_reference(space, record)
     study.tell_reference(space, record)
     assert len(study.search.trials) == 1
@@ -106,9 +110,13 @@ def test_a_reference_outside_the_search_range_is_not_told(
     study: StudyStorage, space: Space, builder: TrialBuilder
 ) -> None:
     spec = builder.build(
-        "references/far/lr=1", space="siren2", architecture="siren2", point={"s0": 1e9, "s1": 0.1, "lr": 1e-3}
+        "references/far/lr=1",
+        label="far",
+        space="siren2",
+        architecture="siren2",
+        point={"s0": 1e9, "s1": 0.1, "lr": 1e-3},
     )
-    study.tell_reference(space, study.add_reference(outcome_of(spec), "far"))
+    study.tell_reference(space, study.add_reference(outcome_of(spec)))
     assert study.search.trials == []
 
 
@@ -154,7 +162,7 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="must be a writable folder"):
         open_storage(tmp_path / "file", None)
-    with pytest.raises(StorageError, match="the storage cannot be opened"):
+    with pytest.raises(StorageError, match="the storage failed"):
         open_storage(tmp_path, "nonsense://x")
 
 

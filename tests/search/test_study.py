@@ -26,6 +26,7 @@ from search.tracking import default_tracking_uri
 from search.trial import State, derive_seed
 from spaces.laws import LawError
 from spaces.parameters import PointError
+from trainers.checkpoint import unpack
 
 SpecOf = Callable[..., StudySpec]
 
@@ -237,8 +238,6 @@ def test_a_second_driver_of_a_study_is_refused(small_spec: SpecOf) -> None:
 
 
 def test_the_winner_is_exported_with_its_score(small_spec: SpecOf, tmp_path: Path) -> None:
-    from trainers.checkpoint import unpack
-
     spec = small_spec()
     [summary] = run_study(spec)["studies"]
     weights, recipe, snippet = export_winner(spec.store.store, None, summary["study"], tmp_path / "out")
@@ -281,7 +280,7 @@ def test_an_interrupted_study_resumes_under_its_own_numbers_and_leaves_nothing_r
 
     [study] = find_studies(store, None, "small")
     assert status_of(study)["state"] == "searching"
-    unfinished = {trial.number: facts for trial, facts in study.unfinished()}
+    unfinished = {frozen.number: frozen.user_attrs["spec"] for frozen in study.unfinished()}
     assert unfinished
     client = MlflowClient(default_tracking_uri(store))
     experiment = client.get_experiment_by_name("small")
@@ -295,8 +294,221 @@ def test_an_interrupted_study_resumes_under_its_own_numbers_and_leaves_nothing_r
     assert len(records) == 6
     assert study.unfinished() == []
     for number, facts in unfinished.items():
-        assert facts is not None
         assert records[number].point == facts["point"]
         assert records[number].seed == facts["seed"]
     assert not list((store / "studies" / study.name / "checkpoints").iterdir())
     assert {run.info.status for run in client.search_runs([experiment.experiment_id])} <= {"KILLED", "FINISHED"}
+
+
+DIES_AFTER_WRITE = """
+import os, sys
+from pathlib import Path
+from optuna.storages.journal import JournalFileBackend
+
+limit, written, append = int(sys.argv[1]), 0, JournalFileBackend.append_logs
+
+def append_logs(self, logs):
+    global written
+    append(self, logs)
+    written += 1
+    if written >= limit:
+        os._exit(9)  # as kill -9 would: nothing is flushed, nothing is closed
+
+JournalFileBackend.append_logs = append_logs
+from search import StudySpec, run_study
+run_study(StudySpec.model_validate_json(sys.argv[2]))
+"""
+
+
+def test_a_driver_that_dies_after_any_number_of_writes_is_continued_to_the_same_table(
+    small_spec: SpecOf, tmp_path: Path
+) -> None:
+    def spec_in(folder: str) -> StudySpec:
+        search = {"trials": 5, "confirm": 1, "deterministic": True}
+        # No tracking: what this is about is storage, and MLflow has tests of its own.
+        return small_spec(search=search, store={"store": tmp_path / folder, "tracking_uri": "http://127.0.0.1:9"})
+
+    undisturbed = spec_in("undisturbed")
+    run_study(undisturbed)
+    expected = table(undisturbed)
+
+    disturbed = spec_in("disturbed")
+    deaths = 0
+    # Strides that are coprime with the writes of a trial put the deaths at every place within one.
+    for limit in (3, 7, 16, 5, 9, 11, 4, 13, 8, 6, 17, 19, 14, 10, 12, 15, 18, 200):
+        command = [sys.executable, "-c", DIES_AFTER_WRITE, str(limit), disturbed.model_dump_json()]
+        code = subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
+        if code == 0:
+            break
+        assert code == 9
+        deaths += 1
+        find_studies(disturbed.store.store, None, None)
+    assert deaths >= 4
+    run_study(disturbed)
+    assert table(disturbed) == expected
+    assert opened(disturbed).unfinished() == []
+
+
+def test_a_deterministic_study_is_the_same_after_it_was_stopped_beyond_a_rung(
+    small_spec: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search.driver import Driver
+    from search.errors import Interrupted
+
+    def spec_in(folder: str) -> StudySpec:
+        return small_spec(
+            search={"trials": 12, "confirm": 0, "deterministic": True},
+            fit={"steps": 60},
+            store={"store": tmp_path / folder},
+        )
+
+    whole = spec_in("whole")
+    run_study(whole)
+    assert {state for _, _, state, *_ in table(whole)} == {State.COMPLETE, State.PRUNED}
+
+    monkeypatch.setattr("search.driver.SEGMENT_SECONDS", 1e-3)  # a few steps a segment: a stop can come anywhere
+    init, stops, stopped = Driver.__init__, [0], list[str]()
+
+    def stopping(self: Driver, workers: Any, stop: Any, watch: Any = None) -> None:
+        def watch_and_stop(spec: Any, progress: Any) -> None:
+            beyond = spec.rungs and spec.rungs[0] < progress.step < spec.fit.steps
+            if beyond and stops[0] < 3 and spec.key not in stopped:
+                stopped.append(spec.key)
+                stops[0] += 1
+                stop.set()
+
+        init(self, workers, stop, watch_and_stop)
+
+    monkeypatch.setattr(Driver, "__init__", stopping)
+    broken = spec_in("broken")
+    for _ in range(8):
+        try:
+            run_study(broken)
+            break
+        except Interrupted:
+            continue
+    assert stops[0] >= 2
+    assert table(broken) == table(whole)
+
+
+def test_a_winner_that_a_crash_left_half_written_or_damaged_is_made_again(small_spec: SpecOf) -> None:
+    spec = small_spec()
+    [summary] = run_study(spec)["studies"]
+    folder = spec.store.store / "studies" / summary["study"]
+
+    def read() -> list[Any]:
+        sounds = [soundfile.read(folder / name)[0].tolist() for name in ("target.wav", "reconstruction.wav")]
+        weights, _ = unpack((folder / "winner.safetensors").read_bytes())
+        texts = [(folder / name).read_text() for name in ("recipe.json", "snippet.py")]
+        return [*sounds, *texts, {name: array.tolist() for name, array in weights.items()}]
+
+    whole = read()
+    for name, damage in (("winner.safetensors", b"no weights"), ("reconstruction.wav", None), ("recipe.json", None)):
+        (folder / name).unlink() if damage is None else (folder / name).write_bytes(damage)
+        run_study(spec)
+        assert read() == whole
+
+
+def test_the_recipe_follows_the_confirmation(small_spec: SpecOf) -> None:
+    for confirm in (2, 4, 3):
+        spec = small_spec(search={"confirm": confirm})
+        [summary] = run_study(spec)["studies"]
+        recipe = json.loads((spec.store.store / "studies" / summary["study"] / "recipe.json").read_text())
+        assert recipe["confirmed"] == summary["best"]["confirmed"]
+        assert recipe["confirmed"]["seeds"] == confirm
+
+
+def test_two_stores_with_one_name_on_one_tracking_server_stay_apart(small_spec: SpecOf, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/shared.db"
+
+    def run(folder: str, seed: int) -> tuple[str, set[float]]:
+        search = {"trials": 2, "confirm": 0, "seed": seed}
+        spec = small_spec(search=search, store={"store": tmp_path / folder, "tracking_uri": uri})
+        [summary] = run_study(spec)["studies"]
+        return summary["mlflow_run_id"], {record.psnr_db or 0.0 for record in opened(spec).trials()}
+
+    (first, _), (second, own) = run("one", 0), run("two", 1)
+    assert first != second
+    client = MlflowClient(uri)
+    parent = client.get_run(second)
+    assert parent.data.params["seed"] == "1"
+    children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{second}'")
+    assert {r.data.metrics["psnr_db"] for r in children if r.data.tags["winnow.role"] in ("trial", "found")} == own
+
+
+def test_a_child_run_that_a_crash_left_open_is_finished_and_not_doubled(small_spec: SpecOf) -> None:
+    spec = small_spec(search={"trials": 2, "confirm": 0})
+    [summary] = run_study(spec)["studies"]
+    client = MlflowClient(default_tracking_uri(spec.store.store))
+    parent = client.get_run(summary["mlflow_run_id"])
+    [first, *_] = client.search_runs([parent.info.experiment_id], "tags.`winnow.role` = 'trial'")
+    client.update_run(first.info.run_id, status="RUNNING")
+    before = len(client.search_runs([parent.info.experiment_id]))
+    run_study(spec)
+    runs = client.search_runs([parent.info.experiment_id])
+    assert len(runs) == before
+    assert "RUNNING" not in {run.info.status for run in runs}
+
+
+def test_status_knows_a_campaign_of_which_one_study_has_not_begun(
+    small_spec: SpecOf, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search.errors import Interrupted
+    from search.study import StudyRun
+
+    other = tmp_path / "other.wav"
+    soundfile.write(other, np.random.default_rng(0).normal(size=300) * 0.1, 8000)
+    spec = small_spec(signals=(str(clip), str(other)), search={"trials": 2, "confirm": 0})
+    search = StudyRun._run_search
+
+    def stop_at_second(run: StudyRun) -> None:
+        if "other" in run._plan.name:
+            raise Interrupted("here")
+        search(run)
+
+    monkeypatch.setattr(StudyRun, "_run_search", stop_at_second)
+    with pytest.raises(Interrupted):
+        run_study(spec)
+    states = {study.name.split("/")[1][:5]: status_of(study) for study in find_studies(spec.store.store, None, None)}
+    assert {name: state["state"] for name, state in states.items()} == {"clip-": "done", "other": "searching"}
+    assert states["other"]["best"] is None
+
+
+def test_a_signal_for_which_nothing_is_found_does_not_stop_its_campaign(
+    small_spec: SpecOf, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search.errors import NothingFoundError
+    from search.study import StudyRun
+
+    other = tmp_path / "other.wav"
+    soundfile.write(other, np.random.default_rng(0).normal(size=300) * 0.1, 8000)
+    spec = small_spec(signals=(str(clip), str(other)), search={"trials": 2, "confirm": 0})
+    select = StudyRun._select
+
+    def fail_first(run: StudyRun) -> Any:
+        if "clip" in run._plan.name:
+            raise NothingFoundError("every trial of it failed")
+        return select(run)
+
+    monkeypatch.setattr(StudyRun, "_select", fail_first)
+    lines = Lines()
+    [_, second] = run_study(spec, display=lines)["studies"]
+    assert second["best"] is not None
+    assert "warning: every trial of it failed" in lines.lines
+
+
+def test_a_name_cannot_leave_the_store_from_python_either() -> None:
+    with pytest.raises(ValueError, match="a name must begin with"):
+        StudySpec(name="../../evil")
+
+
+def test_a_file_name_cannot_put_code_into_the_snippet(small_spec: SpecOf, tmp_path: Path) -> None:
+    nasty = tmp_path / 'a"""+print("PWNED")+"""b.wav'
+    soundfile.write(nasty, np.random.default_rng(0).normal(size=300) * 0.1, 8000)
+    spec = small_spec(signals=(str(nasty),), search={"trials": 1, "confirm": 0})
+    [summary] = run_study(spec)["studies"]
+    folder = spec.store.store / "studies" / summary["study"]
+    ended = subprocess.run(
+        [sys.executable, "snippet.py"], cwd=folder, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "PWNED" not in ended.stdout

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from search.suggest import ask, to_distributions, told_trial
+from search.suggest import ask, ask_again, to_distributions, told_trial
 from spaces.catalog import SPACES, build_space
 from spaces.parameters import Choice, Float, Int, Interval
 from spaces.space import Space
@@ -64,6 +64,51 @@ class TestEverySpace:
         told = told_trial(space, point, 12.5, {"told": "x"})
         assert told.value == 12.5
         assert_same(space.from_search(told.params), point)
+
+
+CONDITIONAL = Space(
+    name="conditional",
+    architecture="siren",
+    parameters=(
+        Choice(name="kind", choices=("a", "b")),
+        Float(name="k", low=0.1, high=5.0, when={"kind": ("a",)}),
+        Float(name="lr", low=1e-4, high=1e-2, log=True),
+    ),
+    defaults={"kind": "a", "k": 1.0, "lr": 1e-4},
+)
+
+
+def test_a_conditional_space_is_asked_for_its_active_parameters_alone() -> None:
+    study = optuna.create_study(direction="maximize")
+    kinds = set()
+    for number in range(25):
+        trial, point = ask(study, CONDITIONAL, study_seed=1)
+        kinds.add(point["kind"])
+        assert ("k" in point) == (point["kind"] == "a")
+        assert set(trial.params) == set(point)
+        study.tell(trial, float(number % 7))
+    assert kinds == {"a", "b"}
+
+
+@pytest.mark.parametrize("num_left", [0, 1, 2])
+@pytest.mark.parametrize("num_before", [0, 3, 12])
+def test_a_proposal_that_a_crash_cut_short_is_finished_as_it_would_have_been(num_before: int, num_left: int) -> None:
+    space = EVERY_SPACE[2]  # siren2 on the ridge
+    studies = [optuna.create_study(direction="maximize") for _ in range(2)]
+    for study in studies:
+        for number in range(num_before):
+            trial, _ = ask(study, space, 5)
+            study.tell(trial, float(number))
+    whole, cut = studies
+    _, expected = ask(whole, space, 5)
+    half = cut.ask()
+    for parameter in space.searched[:num_left]:
+        value = space.to_search(expected)[parameter.name]
+        distribution = to_distributions(space)[parameter.name]
+        cut._storage.set_trial_param(half._trial_id, parameter.name, distribution.to_internal_repr(value), distribution)
+    trial, point = ask_again(cut, half._trial_id, num_before, space, 5)
+    assert point == expected
+    assert trial.number == num_before
 
 
 def test_proposals_depend_on_seed_and_number_and_not_on_the_sampler_before() -> None:

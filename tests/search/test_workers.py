@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,7 @@ from trainers.tasks import Task
 
 def spec_of(builder: TrialBuilder, number: int = 0, **more: object) -> TrialSpec:
     point = {"s0": 30.0 * (number + 1), "s1": 0.2, "lr": 1e-3}
-    return builder.build(f"search/{number}", space="siren2", architecture="siren2", point=point, **more)  # type: ignore[arg-type]
+    return builder.build(f"search/{number}", label="#0", space="siren2", architecture="siren2", point=point, **more)  # type: ignore[arg-type]
 
 
 def first_of(workers: Workers) -> int:
@@ -65,11 +66,11 @@ class TestEveryWorkers:
     ) -> None:
         reports = []
         for workers in (pool(2), InlineWorkers(lanes=2)):
-            workers.share(signal.digest, task)
+            workers.share(task.digest, task)
             starts = (Start(lane=0, spec=spec_of(builder, 0, keep=True)), Start(lane=1, spec=spec_of(builder, 1)))
             worker = first_of(workers)
             until = {0: builder.steps, 1: builder.steps}
-            workers.submit(worker, Segment(task=signal.digest, start=starts, until=until, seconds=60, checkpoint=(1,)))
+            workers.submit(worker, Segment(task=task.digest, start=starts, until=until, seconds=60, checkpoint=(1,)))
             reports += events_of(workers, 1)
         first, second = reports
         assert isinstance(first, Report)
@@ -82,22 +83,49 @@ class TestEveryWorkers:
         assert set(first.results) == {0}
         assert set(first.checkpoints) == {1}
 
+    def test_a_trial_that_cannot_begin_is_an_error_of_its_lane(
+        self, pool: Callable[[int], Workers], builder: TrialBuilder, task: Task
+    ) -> None:
+        workers = pool(2)
+        workers.share(task.digest, task)
+        good = spec_of(builder)
+        bad = replace(good, network=replace(good.network, knobs={"no_such_knob": 1.0}))
+        starts = (Start(lane=0, spec=bad), Start(lane=1, spec=good))
+        segment = Segment(task=task.digest, start=starts, until={0: builder.steps, 1: builder.steps}, seconds=60)
+        workers.submit(first_of(workers), segment)
+        [report] = events_of(workers, 1)
+        assert isinstance(report, Report)
+        assert "no_such_knob" in report.errors[0]
+        assert report.progress[1].status is Status.DONE
+        assert set(report.progress) == {1}
+
     def test_an_exception_of_ours_is_told_apart_from_a_death(
-        self, pool: Callable[[int], Workers], task: Task, signal: Signal
+        self, pool: Callable[[int], Workers], builder: TrialBuilder, task: Task
     ) -> None:
         workers = pool(1)
-        workers.share(signal.digest, task)
         worker = first_of(workers)
-        wrong = TrialBuilder(task=signal.digest, width=4, depth=1, dims=1, channels=1, steps=3, study_seed=0).build(
-            "search/0", space="siren", architecture="siren", point={"no_such_knob": 1.0, "lr": 1.0}
-        )
-        workers.submit(worker, Segment(task=signal.digest, start=(Start(lane=0, spec=wrong),), until={0: 3}, seconds=1))
+        broken = Task(kind=task.kind, coordinates=task.coordinates, values=task.values[:-1])
+        workers.share(broken.digest, broken)
+        start = Start(lane=0, spec=spec_of(builder))
+        workers.submit(worker, Segment(task=broken.digest, start=(start,), until={0: 3}, seconds=1))
         [event] = events_of(workers, 1)
         assert isinstance(event, Lost)
         assert event.is_ours
-        assert "no_such_knob" in event.failure
+        assert "RuntimeError" in event.failure
         workers.replace(worker)
         assert first_of(workers) != worker
+
+    def test_a_damaged_checkpoint_is_left_aside_and_the_trial_begins_anew(
+        self, pool: Callable[[int], Workers], builder: TrialBuilder, task: Task
+    ) -> None:
+        workers = pool(1)
+        workers.share(task.digest, task)
+        start = Start(lane=0, spec=spec_of(builder), checkpoint=b"not a checkpoint")
+        segment = Segment(task=task.digest, start=(start,), until={0: builder.steps}, seconds=60)
+        workers.submit(first_of(workers), segment)
+        [report] = events_of(workers, 1)
+        assert isinstance(report, Report)
+        assert (report.progress[0].status, report.progress[0].curve[0][0]) == (Status.DONE, 0)
 
 
 def test_a_killed_actor_is_replaced_and_its_trial_ends_as_if_nothing_had_happened(
@@ -108,7 +136,7 @@ def test_a_killed_actor_is_replaced_and_its_trial_ends_as_if_nothing_had_happene
     from search.ray_workers import RayWorkers
 
     workers = RayWorkers(WorkerSettings(workers=2))
-    workers.share(signal.digest, task)
+    workers.share(task.digest, task)
     outcomes: list[Outcome] = []
     killed = threading.Event()
 
@@ -124,7 +152,7 @@ def test_a_killed_actor_is_replaced_and_its_trial_ends_as_if_nothing_had_happene
         assert Driver(workers, threading.Event(), kill_once).run(FixedSource(specs, outcomes.append))
         expected: list[Outcome] = []
         inline = InlineWorkers()
-        inline.share(signal.digest, task)
+        inline.share(task.digest, task)
         Driver(inline, threading.Event()).run(FixedSource(specs, expected.append))
     finally:
         workers.close()
