@@ -8,13 +8,16 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from search.config import StoreSettings, StudySpec, read_spec
 from search.errors import InputError, Interrupted, NothingFoundError, UsageError, WorldError, without_credentials
 from search.options import given, section_options
+
+if TYPE_CHECKING:
+    from trainers.config import Progress
 
 DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -84,8 +87,8 @@ def fit(
     """Fit one point with several seeds; what --set leaves open is the space's published default."""
     spec = _spec(None, options)
     partial = _assignments(assignments)
-    if spec.fit.lr is not None:
-        partial["lr"] = spec.fit.lr
+    if spec.fit.lr is not None and partial.setdefault("lr", spec.fit.lr) != spec.fit.lr:
+        raise UsageError(f"--lr and --set lr must agree, but got {spec.fit.lr:g} and {partial['lr']:g}")
     from search.point import fit_point
     from search.trial import spell
     from trainers.signals import Crop
@@ -102,29 +105,29 @@ def fit(
         seeds=seeds,
         study_seed=spec.search.seed,
         threads=options["cpus_per_worker"] or os.cpu_count() or 1,
+        watch=None if as_json else _say_fit,
     )
     if as_json:
         _print_json(document)
     else:
-        values = [value for value in document["psnr_db"] if value is not None]
-        click.echo(f"{signal}: {document['space']} {spell(document['params'])}, {document['steps']} steps")
-        for psnr, snr, step, status in zip(
-            document["psnr_db"], document["snr_db"], document["best_step"], document["status"], strict=True
-        ):
-            scored = f"PSNR {psnr:.2f} dB, SNR {snr:.2f} dB at step {step}" if psnr is not None else "no finite loss"
-            click.echo(f"  {scored} ({status})")
-        if len(values) > 1:
-            from search.stats import describe
+        from search.stats import describe
 
-            sample = describe(values)
-            click.echo(f"  mean {sample.mean:.2f} dB, sd {sample.sd:.2f} dB over {sample.num} seeds")
+        sample = describe([value for value in document["psnr_db"] if value is not None] or [math.nan])
+        spread = f", sd {sample.sd:.2f} dB" if sample.sd is not None else ""
+        click.echo(f"{signal}: {document['space']} {spell(document['params'])}, {document['steps']} steps")
+        click.echo(f"  mean {sample.mean:.2f} dB{spread} over {sample.num} seed{'s' if sample.num > 1 else ''}")
     if all(value is None for value in document["psnr_db"]):
         raise WorldError(f"no fit of this point had a finite loss ({document['status'][0]})")
 
 
+def _say_fit(repeat: int, progress: Progress) -> None:
+    scored = f"PSNR {progress.psnr_db:.2f} dB, SNR {progress.snr_db:.2f} dB" if progress.psnr_db else "no finite loss"
+    click.echo(f"  seed {repeat}: {scored} at step {progress.best_step} ({progress.status})")
+
+
 @cli.command()
 @click.argument("signals", nargs=-1, metavar="SIGNAL...")
-@click.option("--name", help="of the campaign; with it, the same command resumes (default: space and date)")
+@click.option("--name", help="of the campaign; the same name resumes it  [default: made of space, date, settings]")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
 @section_options("search")
 @section_options("signal")
@@ -138,7 +141,7 @@ def run(signals: tuple[str, ...], name: str | None, config: Path | None, as_json
 
     The same command again continues the study.
     """
-    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value}
+    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value not in (None, ())}
     spec = _spec(config, options, top)
     from search.display import Terminal
     from search.run import run_study
@@ -177,25 +180,23 @@ def _print_summaries(document: Mapping[str, Any], spec: StudySpec) -> None:
 def status(name: str | None, store: Path, storage: str | None, as_json: bool) -> None:
     """Show where studies stand: all of them, a campaign's, or one."""
     from search.report import find_studies, status_of
+    from search.table import sentence_of
     from search.trial import spell
 
-    document = {"studies": [status_of(study) for study in find_studies(store, storage, name)]}
+    document = {"studies": [status_of(study, store) for study in find_studies(store, storage, name)]}
     if as_json:
         _print_json(document)
         return
     for entry in document["studies"]:
-        done = sum(entry["trials"].values())
-        best = entry["best"]
-        point = spell(best["params"]) if best else "nothing yet"
-        confirmed = best and best["confirmed"]
-        score = (
-            f"{confirmed['mean_psnr_db']:.1f} dB confirmed"
-            if confirmed
-            else f"{best['psnr_db']:.1f} dB"
-            if best
-            else ""
-        )
-        click.echo(f"{entry['study']}: {entry['state']}, {done}/{entry['budget']} trials, {point} {score}".rstrip())
+        done, best = sum(entry["trials"].values()), entry["best"]
+        state = f"{entry['state']} (running)" if entry["running"] else entry["state"]
+        asked = entry["asked"]
+        size = f"{asked['samples'] or 'all'} samples, width {asked['width']}, {asked['steps']} steps"
+        click.echo(f"{entry['study']}: {state}, {done}/{entry['budget']} trials of {entry['signal']}, {size}")
+        if best and entry["state"] == "done":
+            click.echo(f"  {sentence_of(entry)}")
+        elif best:
+            click.echo(f"  best so far #{best['number']} {spell(best['params'])}, {best['psnr_db']:.1f} dB on one seed")
 
 
 @cli.command()
@@ -236,6 +237,9 @@ def main() -> None:
         code = result if isinstance(result, int) else DONE
     except click.exceptions.Abort:
         code = INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = WRONG_USAGE
     except click.ClickException as error:
         code = _fail(error.format_message(), WRONG_USAGE)
     except KeyboardInterrupt:

@@ -91,7 +91,8 @@ class Terminal:
             self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
             self._live.start()
         elif not self._console.is_terminal:
-            self.say(f"{title}: {total} trials" + (f", {done} of them done" if done else ""))
+            counted = f": {total} fit{'s' if total > 1 else ''}" if total else ""
+            self.say(f"{title}{counted}" + (f", {done} of them done" if done else ""))
 
     def watch(self, spec: TrialSpec, progress: Progress) -> None:
         """Show a running trial."""
@@ -121,6 +122,8 @@ class Terminal:
             self._live = None
 
     def _render(self) -> Group:
+        if not self._total:
+            return Group(Text(self._title, style="bold"))
         bar = Table.grid(padding=(0, 1))
         bar.add_row(Text(self._title, style="bold"), ProgressBar(total=self._total, completed=self._done, width=40))
         running = Table.grid(padding=(0, 2))

@@ -104,5 +104,4 @@ def snippet(recipe: Mapping[str, Any]) -> str:
         decay=recipe["fit"]["decay"],
         decay_every=recipe["fit"]["decay_every"],
         steps=recipe["fit"]["steps"],
-        samples=recipe["signal"]["samples"],
     )

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from search.storage import Record
@@ -60,8 +61,10 @@ def landscape(
     if space.names[:2] == ("s0", "s1"):
         _ridges(axes, spectrum, width)
     small = {"edgecolors": "white", "linewidths": 0.5}
-    scatter([r for r in scored if r.state is not State.COMPLETE], "trial, stopped early", s=22, **small)
-    scatter([r for r in scored if r.state is State.COMPLETE], "trial, complete", s=60, **small)
+    stopped = [record for record in scored if record.state is not State.COMPLETE]
+    if stopped:
+        scatter(stopped, "trial, stopped early", s=22, **small)
+    scatter([record for record in scored if record.state is State.COMPLETE], "trial, complete", s=60, **small)
     for marker, (name, record) in zip(MARKERS, here.items(), strict=False):
         label = f"{name} ({record.psnr_db:.1f} dB)"
         scatter([record], label, s=110, marker=marker, edgecolors="black", linewidths=1.6)
@@ -88,7 +91,8 @@ def curves(
         axes.plot(*_steps(record), linestyle=style, linewidth=1.8, label=name, zorder=3)
     axes.plot(*_steps(found), color="black", linewidth=2.2, label=f"found {found.label}", zorder=4)
     axes.plot([], [], color="0.82", linewidth=0.8, label="trials")
-    axes.set(xlabel="step", ylabel="PSNR over all samples (dB)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="step", ylabel="PSNR over all samples, search seed (dB)")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from search.plan import read_signals
@@ -13,6 +13,7 @@ from spaces.catalog import build_space
 from spaces.laws import law_named
 from spaces.space import Space
 from spaces.spectrum import Spectrum
+from trainers.config import Progress
 from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import TASKS
 
@@ -69,6 +70,7 @@ def fit_point(
     seeds: int = 1,
     study_seed: int = 0,
     threads: int = 1,
+    watch: Callable[[int, Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Fit one point with several seeds: the document of `winnow fit --json`.
 
@@ -81,6 +83,7 @@ def fit_point(
         space, width, depth, steps: of the fit.
         seeds: how many.
         threads: of torch.
+        watch: called after each fit with its seed's number and its last progress.
 
     Raises:
         SignalError, PointError, LawError, ConfigError: something cannot be used.
@@ -120,7 +123,11 @@ def fit_point(
     began, threads_before = time.monotonic(), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        results = [fit_network(task, spec.network, spec.fit, spec.seed, device) for spec in specs]
+        results = []
+        for spec in specs:
+            results.append(fit_network(task, spec.network, spec.fit, spec.seed, device))
+            if watch:
+                watch(spec.repeat, results[-1].progress)
     finally:
         torch.set_num_threads(threads_before)
     return {

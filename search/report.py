@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from search.errors import StorageError, StudyError
-from search.folder import RECIPE, SNIPPET, WEIGHTS, study_folder
+from search.folder import LOCK, RECIPE, SNIPPET, TARGET, WEIGHTS, study_folder
 from search.storage import StudyStorage, open_storage, study_names
 from search.summary import summarise
 from trainers.checkpoint import write_atomically
+
+EXPORTED = (WEIGHTS, RECIPE, SNIPPET, TARGET)
+"""What `winnow export` writes."""
 
 
 def find_studies(store: Path, storage_url: str | None, name: str | None) -> list[StudyStorage]:
@@ -28,21 +33,32 @@ def find_studies(store: Path, storage_url: str | None, name: str | None) -> list
     return [StudyStorage(storage, full) for full in names]
 
 
-def status_of(study: StudyStorage) -> dict[str, Any]:
-    """The summary, with the budget and one word of state: searching, confirming or done."""
+def status_of(study: StudyStorage, store: Path) -> dict[str, Any]:
+    """The summary, with what was asked, one word of state (searching, confirming, done), and whether it runs now."""
     summary = summarise(study)
-    budget, confirm = study.facts("trials"), study.facts("confirm")
+    budget, fingerprint = study.facts("trials"), study.facts("fingerprint")
     if sum(summary["trials"].values()) < budget:
         state = "searching"
-    elif confirm and not (summary["best"] and summary["best"]["confirmed"]):
-        state = "confirming"
     else:
-        state = "done"
-    return {**summary, "budget": budget, "state": state}
+        state = "done" if study.facts("finished") == study.asked() else "confirming"
+    is_running = _is_locked(study_folder(store, study.name) / LOCK)
+    asked = {key: fingerprint[key] for key in ("samples", "width", "depth", "steps", "seed")}
+    return {**summary, "asked": asked, "budget": budget, "state": state, "running": is_running}
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a driver holds the lock right now."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def export_winner(store: Path, storage_url: str | None, name: str, out: Path) -> list[Path]:
-    """Write the winner's weights, recipe and snippet into `out`; the files written.
+    """Write the winner's weights, recipe, snippet and target into `out`; the files written.
 
     Raises:
         StudyError: no such study, several of that name, or none that has a winner yet.
@@ -52,11 +68,11 @@ def export_winner(store: Path, storage_url: str | None, name: str, out: Path) ->
     if len(studies) > 1:
         raise StudyError(f"one study must be named, but {name!r} has {', '.join(study.name for study in studies)}")
     folder = study_folder(store, studies[0].name)
-    if not all((folder / file).exists() for file in (WEIGHTS, RECIPE, SNIPPET)):
+    if not all((folder / file).exists() for file in EXPORTED):
         raise StudyError(f"study {studies[0].name!r} has no winner yet: its command must run to its end")
     try:
-        for file in (WEIGHTS, RECIPE, SNIPPET):
+        for file in EXPORTED:
             write_atomically(out / file, (folder / file).read_bytes())
     except OSError as error:
         raise StorageError(f"--out must be a writable folder, but: {error}") from error
-    return [out / WEIGHTS, out / RECIPE, out / SNIPPET]
+    return [out / file for file in EXPORTED]

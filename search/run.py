@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from search.config import StudySpec
 from search.display import Display, Silent
-from search.errors import NothingFoundError, StorageError
+from search.errors import NothingFoundError, StorageError, WorldError
 from search.folder import LOCK, study_folder
 from search.plan import Plan, plan_studies
 from search.storage import StudyStorage, open_storage, storage_errors
@@ -41,11 +41,16 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     display = display or Silent()
     spec = spec.model_copy(update={"name": spec.name or spec.default_name(f"{datetime.now(UTC):%Y%m%d}")})
     plans = plan_studies(spec)
-    for planned in plans:
-        display.say(f"{planned.name}: {planned.signal.num_samples:,} samples, {planned.num_weights:,} weights")
     # Workers first: where no cluster answers, nothing has been written.
-    workers = _build_workers(spec, display)
+    display.phase("starting workers", 0)
     try:
+        workers = _build_workers(spec, display)
+    except WorldError:
+        display.close()
+        raise
+    try:
+        for planned in plans:
+            display.say(f"{planned.name}: {planned.signal.num_samples:,} samples, {planned.num_weights:,} weights")
         with (
             storage_errors(),
             _locked(spec, plans),

@@ -33,10 +33,16 @@ def serve_ui(store: Path, host: str, port: int) -> None:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", default_tracking_uri(store)]
     command += ["--default-artifact-root", (store / "artifacts").absolute().as_uri()]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--uvicorn-opts", "--log-level warning"]
     print(f"{_address(store, host, port)} (Ctrl-C ends it)", file=sys.stderr)  # noqa: T201
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A session of its own: the server has children, which end with it and not by a terminal's Ctrl-C half-way.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "PYTHONWARNINGS": "ignore",
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
     try:
         code = process.wait()

@@ -36,6 +36,9 @@ from trainers.config import Curve
 STORAGE_FORMAT = 1
 """Of what is written into Optuna's storage; raised whenever its meaning changes."""
 
+DERIVED = ("space_fingerprint", "rungs", "signal_sha256")
+"""Parts of a fingerprint that follow from others."""
+
 REFERENCES = "references"
 CONFIRMATIONS = "confirmations"
 
@@ -170,6 +173,10 @@ class StudyStorage:
         """Keep a JSON-able fact about the study."""
         self.search.set_user_attr(key, _plain(value))
 
+    def asked(self) -> dict[str, Any]:
+        """What the last session asked for that may change: a study that ended once is done for these."""
+        return {key: self.facts(key) for key in ("trials", "confirm")}
+
     def begin(self, trial: Trial, spec: TrialSpec) -> None:
         """Keep what a proposed trial is, so that a later driver can continue it."""
         trial.set_user_attr("spec", _spec_facts(spec))
@@ -283,6 +290,8 @@ def _to_record(trial: FrozenTrial) -> Record:
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    # What follows from other settings is said only where nothing else explains it.
+    changed = [key for key in changed if key not in DERIVED] or changed
     return [f"{key}: {_short(old.get(key))} there, {_short(new.get(key))} asked" for key in changed]
 
 

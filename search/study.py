@@ -179,6 +179,7 @@ class StudyRun:
         self._tracker.flush()
         if self._tracker.parent_run_id:
             self._storage.set_facts("mlflow_run_id", self._tracker.parent_run_id)
+        self._storage.set_facts("finished", self._storage.asked())
 
     def _run_confirmations(self, title: str, specs: list[TrialSpec]) -> None:
         known = {record.key for record in self._storage.confirmations()}

@@ -38,7 +38,10 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def to_rich(summary: Mapping[str, Any]) -> Table:
     """For the terminal: PSNR in dB."""
     title = f"{summary['study']}: {summary['signal']}, PSNR in dB"
+    caption = "fresh seeds: mean ± standard deviation; found better by: mean difference [95 % interval]"
+    captioned = any(reference["confirmed"] for reference in summary["references"].values())
     table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.caption, table.caption_justify = (caption if captioned else None), "left"
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="left" if number < 2 else "right", no_wrap=number != 1)
     rows = rows_of(summary)
@@ -73,7 +76,9 @@ def sentence_of(summary: Mapping[str, Any]) -> str:
     verdict = "better" if regret >= 0 else "worse"
     text += f"; {abs(regret):.1f} dB {verdict} than the best prediction ({name})"
     if interval and interval[0] <= 0 <= interval[1]:
-        text += ", which the interval does not tell from none"
+        return f"{text}, which its 95 % interval does not tell from no difference"
+    if regret < 0:
+        return f"{text}: take {name}'s point {spell(closest['params'])}, or search with more --trials"
     return text
 
 

@@ -107,6 +107,8 @@ def read_signal(source: str, crop: Crop | None = None) -> Signal:
         from trainers.synthetic import read_synthetic
 
         return read_synthetic(source, crop)
+    if not source:
+        raise SignalError("a signal must be named, but the name is empty")
     path = Path(source)
     if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where the name is too long)
         raise SignalError(f"{source}: no such file")

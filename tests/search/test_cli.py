@@ -62,6 +62,8 @@ def bad(tmp_path: Path) -> Path:
 
 
 BAD_INPUT: dict[str, tuple[list[str], str]] = {
+    "empty name": ([""], "a signal must be named"),
+    "empty campaign": (["{bad}/good.wav", "--name", ""], "a name must begin with"),
     "missing file": (["{bad}/no.wav"], "no such file"),
     "directory": (["{bad}"], "this is a directory"),
     "empty file": (["{bad}/empty.wav"], "the file is empty"),
@@ -127,6 +129,7 @@ def test_bad_input_of_a_run_is_one_line_exit_2_and_writes_nothing(shell: Shell, 
         (["--set", "s0=inf"], "`0 <= s0` must hold, but got s0=inf"),
         (["--set", "s0=much"], "s0 must be a number, but got 'much'"),
         (["--set", "sigma=3"], "unknown parameter 'sigma' in space siren2; it has: s0, s1, lr"),
+        (["--set", "lr=1e-3", "--lr", "1e-4"], "--lr and --set lr must agree, but got 0.0001 and 0.001"),
         (["--set", "s0"], "--set takes NAME=VALUE, but got 's0'"),
         (["--seeds", "0"], "0 is not in the range x>=1"),
         (["--space", "no"], "unknown space 'no'"),
@@ -210,7 +213,12 @@ def test_run_status_and_export_agree(shell: Shell) -> None:
     assert "done, 4/4 trials" in out
     code, out, _ = shell("export", summary["study"], "--out", "w")
     assert code == 0
-    assert sorted(path.name for path in Path("w").iterdir()) == ["recipe.json", "snippet.py", "winner.safetensors"]
+    assert sorted(path.name for path in Path("w").iterdir()) == [
+        "recipe.json",
+        "snippet.py",
+        "target.wav",
+        "winner.safetensors",
+    ]
     code, out, _ = shell("run", BRIGHT, *words)
     assert code == 0
     assert "found #" in out
@@ -278,6 +286,13 @@ def test_every_command_has_help_and_stands_in_the_readme(shell: Shell, command: 
     assert f"Usage: winnow {command}" in out
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"winnow {command}" in readme
+
+
+def test_without_a_command_the_help_is_shown_as_it_is(shell: Shell) -> None:
+    code, _, err = shell()
+    assert code == 2
+    assert "\nCommands:\n" in err
+    assert "error:" not in err
 
 
 def test_python_m_search_is_winnow() -> None:
