@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 32
+DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 32 --deterministic
 
 .PHONY: demo test lint clean
 
@@ -9,7 +9,7 @@ demo: $(INSTALLED)
 	$(BIN)/winnow run $(DEMO)
 	@echo
 	@echo "Next: $(BIN)/winnow ui                    every trial, curve and picture in the browser"
-	@echo "      $(BIN)/winnow run YOUR.wav --help   the same for a recording of yours"
+	@echo "      $(BIN)/winnow run YOUR.wav          the same for a recording of yours (--help lists the options)"
 
 test: lint
 	$(BIN)/pytest

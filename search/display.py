@@ -15,7 +15,7 @@ from rich.text import Text
 
 from search.storage import Record
 from search.trial import State, TrialSpec, spell
-from trainers.config import Progress
+from trainers.config import Progress, Status
 
 PLAIN_SECONDS = 10.0
 """Between two lines where stderr is no terminal."""
@@ -97,6 +97,8 @@ class Terminal:
     def watch(self, spec: TrialSpec, progress: Progress) -> None:
         """Show a running trial."""
         self._running[spec.key] = (spec, progress)
+        if progress.status is not Status.RUNNING:
+            del self._running[spec.key]
         if self._live is None and time.monotonic() - self._spoke > PLAIN_SECONDS:
             self._spoke = time.monotonic()
             self.say(f"  {self._counts()}; {self._standing()}{self._left()}")

@@ -208,7 +208,7 @@ def test_run_status_and_export_agree(shell: Shell) -> None:
     _, out, _ = shell("status", "--json")
     [state] = json.loads(out)["studies"]
     assert {key: state[key] for key in summary} == summary
-    assert (state["state"], state["budget"]) == ("done", 4)
+    assert (state["state"], state["budget"], state["running"]) == ("done", 4, False)
     _, out, _ = shell("status", "n")
     assert "done, 4/4 trials" in out
     code, out, _ = shell("export", summary["study"], "--out", "w")
