@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,8 +20,8 @@ PLAIN_SECONDS = 10.0
 """Between two lines where stderr is no terminal."""
 
 
-class Display(Protocol):
-    """What `run` tells a person while it works."""
+class Display:
+    """What `run` tells a person while it works: this one says nothing, for scripts."""
 
     def say(self, line: str) -> None:
         """One line that stays."""
@@ -43,29 +42,7 @@ class Display(Protocol):
         """No more."""
 
 
-class Silent:
-    """Nothing, for scripts."""
-
-    def say(self, line: str) -> None:
-        """Nothing."""
-
-    def phase(self, title: str, total: int, done: int = 0) -> None:
-        """Nothing."""
-
-    def watch(self, spec: TrialSpec, progress: Progress) -> None:
-        """Nothing."""
-
-    def ended(self, record: Record) -> None:
-        """Nothing."""
-
-    def references(self, best: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-class Terminal:
+class Terminal(Display):
     """On stderr: a live panel in a terminal, a line every ten seconds elsewhere."""
 
     def __init__(self) -> None:

@@ -149,6 +149,8 @@ class Driver:
             if running is None:
                 break
             board[lane] = running
+            if not running.attempts:  # it was drawn ahead: its time begins now
+                running.started, running.saved = time.time(), time.monotonic()
             starts.append(Start(lane=lane, spec=running.spec, checkpoint=running.checkpoint))
         if not board:
             return

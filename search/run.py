@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from search.config import StudySpec
-from search.display import Display, Silent
-from search.errors import NothingFoundError, StorageError, WorldError
+from search.display import Display
+from search.errors import NothingFoundError, StorageError
 from search.folder import LOCK, study_folder
 from search.plan import Plan, plan_studies
 from search.storage import StudyStorage, open_storage, storage_errors
@@ -38,14 +38,14 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
         StorageError, WorkersError, DriverError: the world failed.
         Interrupted: stopped by SIGINT or SIGTERM; the same call continues.
     """
-    display = display or Silent()
+    display = display or Display()
     spec = spec.model_copy(update={"name": spec.name or spec.default_name(f"{datetime.now(UTC):%Y%m%d}")})
     plans = plan_studies(spec)
     # Workers first: where no cluster answers, nothing has been written.
     display.phase("starting workers", 0)
     try:
         workers = _build_workers(spec, display)
-    except WorldError:
+    except BaseException:  # Ctrl-C while Ray starts, too
         display.close()
         raise
     try:

@@ -108,7 +108,7 @@ class Tracker:
         """A child run for a finished trial or reference."""
         self._queue.put(lambda client: self._log(client, record, role))
 
-    def end(self, summary: Mapping[str, Any], found: str | None, note: str, files: Sequence[Path]) -> None:
+    def end(self, summary: Mapping[str, Any], found: str, note: str, files: Sequence[Path]) -> None:
         """The summary on the parent run, confirmed values on the children they belong to, pictures and files."""
         self._queue.put(lambda client: self._end(client, summary, found, note, files))
 
@@ -245,7 +245,7 @@ class Tracker:
         self._children[record.key] = run_id
 
     def _end(
-        self, client: MlflowClient, summary: Mapping[str, Any], found: str | None, note: str, files: Sequence[Path]
+        self, client: MlflowClient, summary: Mapping[str, Any], found: str, note: str, files: Sequence[Path]
     ) -> None:
         assert self._parent_id
         best, references = summary["best"] or {}, summary["references"]
@@ -260,12 +260,12 @@ class Tracker:
             run_id = self._children[reference_key(name, reference["params"])]
             values = {"regret_db": reference["regret_db"], **_confirmed_metrics(reference["confirmed"])}
             self._set_metrics(client, run_id, values)
-        for key, run_id in self._children.items():
-            if key == found:
-                self._set_metrics(client, run_id, _confirmed_metrics(best.get("confirmed")))
-                client.set_tag(run_id, "winnow.role", "found")
-            elif key.startswith("search/") and client.get_run(run_id).data.tags["winnow.role"] == "found":
-                client.set_tag(run_id, "winnow.role", "trial")
+        own = f"tags.`mlflow.parentRunId` = '{self._parent_id}'"
+        for run in client.search_runs([self._experiment_id], f"{own} and tags.`winnow.role` = 'found'"):
+            client.set_tag(run.info.run_id, "winnow.role", "trial")  # of an earlier session, with fewer trials
+        if found in self._children:
+            self._set_metrics(client, self._children[found], _confirmed_metrics(best.get("confirmed")))
+            client.set_tag(self._children[found], "winnow.role", "found")
         for path in files:
             client.log_artifact(self._parent_id, str(path))
         self._set_status(client, "FINISHED")
@@ -317,7 +317,12 @@ def _create_database(uri: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments(max_results=1)
-    partial.replace(path)
+    try:
+        os.link(partial, path)  # unlike a rename, it spares what another process has put there meanwhile
+    except FileExistsError:
+        return
+    finally:
+        partial.unlink()
 
 
 def _confirmed_metrics(confirmed: Mapping[str, Any] | None) -> dict[str, float | None]:

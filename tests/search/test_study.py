@@ -17,7 +17,7 @@ import soundfile
 from mlflow import MlflowClient
 
 from search.config import StudySpec
-from search.display import Silent
+from search.display import Display
 from search.errors import InputError, StorageError, StudyError
 from search.report import export_winner, find_studies, status_of
 from search.run import run_study
@@ -42,7 +42,7 @@ def table(spec: StudySpec) -> list[Any]:
     return [(r.number, r.point, r.state, r.psnr_db, r.curve, r.rung_values) for r in study.trials()]
 
 
-class Lines(Silent):
+class Lines(Display):
     """A display that keeps what it says."""
 
     def __init__(self) -> None:
