@@ -127,7 +127,8 @@ class StudyRun:
         )
         self._display.phase("search", search.trials, proposals.told)
         if not self._driver.run(proposals):
-            raise Interrupted(f"{proposals.told} of {search.trials} trials of {self._plan.name} are kept")
+            ended = f"{proposals.told} of {search.trials} trials of {self._plan.name} ended"
+            raise Interrupted(f"{ended}, those on their way go on from where they are")
 
     def _select(self) -> Record:
         candidates = leading(self._storage.trials(), self._plan.space)
