@@ -11,8 +11,6 @@ from search.references import check_heuristics
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
 from spaces.laws import law_named
-from spaces.space import Space
-from spaces.spectrum import Spectrum
 from trainers.config import Progress
 from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import TASKS
@@ -49,12 +47,6 @@ def _predict_one(signal: Signal, heuristics: Sequence[str], width: int) -> dict[
             name: law_named(name).point(spectrum, width=width) for name in check_heuristics(heuristics, spectrum)
         },
     }
-
-
-def point_of(space: Space, partial: Mapping[str, Any], heuristic: str | None, spectrum: Spectrum, width: int) -> Any:
-    """The point that a caller means: what is given, then the heuristic's values, then the published defaults."""
-    predicted = law_named(heuristic).point(spectrum, width=width) if heuristic else {}
-    return space.complete({**predicted, **partial})
 
 
 def fit_point(
@@ -96,9 +88,11 @@ def fit_point(
     signal = read_signal(source, crop or Crop())
     spectrum = signal.spectrum()
     searched = build_space(space, spectrum, width=width)
+    predicted: Mapping[str, float] = {}
     if heuristic:
         check_heuristics([heuristic], spectrum)
-    point = point_of(searched, partial, heuristic, spectrum, width)
+        predicted = law_named(heuristic).point(spectrum, width=width)
+    point = searched.complete({**predicted, **partial})
     task, device = TASKS["fit"](signal), pick_device()
     builder = TrialBuilder(
         task=task.digest,
