@@ -77,6 +77,7 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="fits, each with its own seed")
 @section_options("search", "seed")
 @section_options("signal")
+@section_options("task")
 @section_options("network")
 @section_options("fit")
 @section_options("workers", "cpus_per_worker")
@@ -99,6 +100,7 @@ def fit(
         space=spec.search.space,
         heuristic=heuristic,
         crop=Crop(samples=spec.signal.samples, start=spec.signal.start),
+        task=spec.task_config,
         width=spec.network.width,
         depth=spec.network.depth,
         steps=spec.fit.steps,
@@ -116,12 +118,16 @@ def fit(
         spread = f", sd {sample.sd:.2f} dB" if sample.sd is not None else ""
         click.echo(f"{signal}: {document['space']} {spell(document['params'])}, {document['steps']} steps")
         click.echo(f"  mean {sample.mean:.2f} dB{spread} over {sample.num} seed{'s' if sample.num > 1 else ''}")
+        held = [value for value in document.get("held_psnr_db", ()) if value is not None]
+        if held:
+            click.echo(f"  held out: mean {describe(held).mean:.2f} dB")
     if all(value is None for value in document["psnr_db"]):
         raise WorldError(f"no fit of this point had a finite loss ({document['status'][0]})")
 
 
 def _say_fit(repeat: int, progress: Progress) -> None:
     scored = f"PSNR {progress.psnr_db:.2f} dB, SNR {progress.snr_db:.2f} dB" if progress.psnr_db else "no finite loss"
+    scored += f", held out {progress.held_psnr_db:.2f} dB" if progress.held_psnr_db is not None else ""
     click.echo(f"  seed {repeat}: {scored} at step {progress.best_step} ({progress.status})")
 
 
@@ -131,6 +137,7 @@ def _say_fit(repeat: int, progress: Progress) -> None:
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
 @section_options("search")
 @section_options("signal")
+@section_options("task")
 @section_options("network")
 @section_options("fit")
 @section_options("workers")
@@ -279,7 +286,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _spec(config: Path | None, options: Mapping[str, Any], top: Mapping[str, Any] | None = None) -> StudySpec:
-    sections = ("signal", "network", "fit", "search", "workers", "store")
+    sections = ("signal", "task", "network", "fit", "search", "workers", "store")
     return read_spec(config, {"": top or {}, **{section: given(section, options) for section in sections}})
 
 

@@ -8,11 +8,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from search.errors import SpecError
+
+if TYPE_CHECKING:
+    from trainers.tasks import TaskConfig
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """Names become folders of the store, parts of study names and MLflow experiments."""
@@ -28,6 +31,26 @@ class SignalSettings(_Section):
     samples: int | None = Field(None, ge=1, description="samples to fit (all unless given)")
     start: float | Literal["loudest"] | None = Field(
         None, description="seconds from the beginning, or 'loudest' (the middle unless given)"
+    )
+
+
+class TaskSettings(_Section):
+    """What of the signal is trained on; each option says which tasks look at it."""
+
+    task: Literal["fit", "holdout", "upsample", "denoise", "inpaint"] | None = Field(
+        None,
+        description="what is trained on (fit, or holdout where the objective needs held-out samples, unless given)",
+    )
+    holdout: float = Field(0.1, gt=0, lt=1, description="share of the samples held out (holdout, inpaint)")
+    pattern: Literal["random", "every"] = Field(
+        "random", description="held-out samples: random, or every k-th with k = 1 / holdout (holdout)"
+    )
+    factor: int = Field(2, ge=2, le=1024, description="train on every so many samples along each axis (upsample)")
+    noise_db: float = Field(
+        20.0, ge=-60, le=200, description="signal-to-noise ratio in dB of what is trained on (denoise)"
+    )
+    gap: int | None = Field(
+        None, ge=1, description="samples of a gap along each axis (inpaint; a 64th of a recording unless given)"
     )
 
 
@@ -49,8 +72,9 @@ class SearchSettings(_Section):
     """What is searched, and against what."""
 
     space: str = Field("siren2", description="named space to search")
-    task: Literal["fit"] = Field("fit", description="samples that are trained on: fit (all)")
-    objective: Literal["fit"] = Field("fit", description="what is maximised: fit (PSNR over the trained samples)")
+    objective: Literal["fit", "holdout", "both"] = Field(
+        "fit", description="PSNR that is maximised: on the trained samples (fit), the held-out ones (holdout), or both"
+    )
     coordinates: Literal["ridge", "plain"] = Field(
         "ridge", description="what the sampler draws: the bandwidth (ridge) or the parameters (plain)"
     )
@@ -90,6 +114,7 @@ class StudySpec(_Section):
     name: str | None = Field(None, description="of the campaign (space and date unless given)")
     signals: tuple[str, ...] = Field((), description="files or synthetic:NAME")
     signal: SignalSettings = SignalSettings()
+    task: TaskSettings = TaskSettings()
     network: NetworkSettings = NetworkSettings()
     fit: FitSettings = FitSettings()
     search: SearchSettings = SearchSettings()
@@ -109,12 +134,31 @@ class StudySpec(_Section):
             raise ValueError("deterministic studies have one lane: stacked matrix products round otherwise")
         return self
 
+    @model_validator(mode="after")
+    def _held_out_samples_need_a_task(self) -> Self:
+        if self.search.objective != "fit" and self.task.task == "fit":
+            raise ValueError(
+                f"objective {self.search.objective} needs a task that holds samples out "
+                "(holdout, upsample, denoise, inpaint)"
+            )
+        return self
+
+    @property
+    def task_config(self) -> TaskConfig:
+        """The task with its options."""
+        from trainers.tasks import TaskConfig
+
+        name = self.task.task or ("fit" if self.search.objective == "fit" else "holdout")
+        return TaskConfig(name=name, **self.task.model_dump(exclude={"task"}))
+
     def settings_fingerprint(self) -> dict[str, Any]:
         """The settings that decide the results of a study; others may change when it is resumed."""
         search = self.search.model_dump(mode="json")
         free = ("trials", "confirm", "heuristic")
         return {
             **self.signal.model_dump(mode="json"),
+            "task": self.task_config.name,
+            **self.task_config.options(),
             **self.network.model_dump(mode="json"),
             **self.fit.model_dump(mode="json"),
             **{key: value for key, value in search.items() if key not in free},
@@ -128,6 +172,7 @@ class StudySpec(_Section):
 
 SECTIONS: Mapping[str, type[_Section]] = {
     "signal": SignalSettings,
+    "task": TaskSettings,
     "network": NetworkSettings,
     "fit": FitSettings,
     "search": SearchSettings,

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from search.objective import Objective, eligible, ranked_by
 from search.references import Reference, best_of
 from search.storage import Record
 from search.trial import Purpose, State, TrialBuilder, TrialSpec
@@ -49,21 +50,27 @@ class Candidate:
         ]
 
 
-def leading(trials: Sequence[Record], space: Space) -> list[Candidate]:
-    """The five points of highest PSNR among the trials that ran to their end, best first."""
-    complete = [r for r in trials if r.state is State.COMPLETE and r.psnr_db is not None]
-    complete.sort(key=lambda record: (-(record.psnr_db or 0.0), record.number))
+def leading(
+    trials: Sequence[Record], space: Space, objective: Objective, prediction_db: float | None
+) -> list[Candidate]:
+    """The five points of the highest score among the trials that ran to their end, best first.
+
+    With two objectives, among those alone that fit about as well as the best prediction (`eligible`).
+    """
+    complete = [record for record in trials if record.state is State.COMPLETE]
+    if objective is Objective.BOTH:
+        complete = eligible(complete, prediction_db)
     return [
         Candidate(label=record.label, record=record, architecture=space.architecture)
-        for record in complete[:NUM_LEADING]
+        for record in ranked_by(objective, complete)[:NUM_LEADING]
     ]
 
 
-def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record]) -> Candidate | None:
+def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record], objective: Objective) -> Candidate | None:
     """The candidate of the best mean over the select seeds; one that failed on a seed is out."""
 
     def mean(candidate: Candidate) -> float | None:
-        values = seed_values(candidate.label, Purpose.SELECT, confirmations)
+        values = seed_values(candidate.label, Purpose.SELECT, confirmations, objective)
         complete = [values.get(repeat) for repeat in range(NUM_SELECT_SEEDS)]
         return None if None in complete else statistics.fmean(v for v in complete if v is not None)
 
@@ -72,9 +79,9 @@ def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record]) -> 
     return max(scored, key=lambda candidate: means[candidate.label] or 0.0, default=None)
 
 
-def judged(references: Sequence[Reference], records: Sequence[Record]) -> list[Candidate]:
+def judged(references: Sequence[Reference], records: Sequence[Record], objective: Objective) -> list[Candidate]:
     """Every reference at its best learning rate."""
-    best = [(reference, best_of(reference, records)) for reference in references]
+    best = [(reference, best_of(reference, records, objective)) for reference in references]
     return [
         Candidate(label=reference.name, record=record, architecture=reference.space.architecture)
         for reference, record in best
@@ -82,10 +89,10 @@ def judged(references: Sequence[Reference], records: Sequence[Record]) -> list[C
     ]
 
 
-def seed_values(label: str, purpose: Purpose, confirmations: Sequence[Record]) -> dict[int, float]:
-    """PSNR in dB by repeat, of the fits that brought one."""
-    return {
-        record.repeat: record.psnr_db
-        for record in confirmations
-        if record.label == label and record.purpose == purpose and record.psnr_db is not None
-    }
+def seed_values(
+    label: str, purpose: Purpose, confirmations: Sequence[Record], objective: Objective
+) -> dict[int, float]:
+    """The objective's score in dB by repeat, of the fits that brought one."""
+    own = [record for record in confirmations if record.label == label and record.purpose == purpose]
+    scores = {record.repeat: objective.score_db(record) for record in own}
+    return {repeat: score for repeat, score in scores.items() if score is not None}

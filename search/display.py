@@ -32,11 +32,11 @@ class Display:
     def watch(self, spec: TrialSpec, progress: Progress) -> None:
         """A running trial moved."""
 
-    def ended(self, record: Record) -> None:
-        """A trial ended."""
+    def ended(self, record: Record, score_db: float | None) -> None:
+        """A trial ended, with this score by the objective."""
 
     def references(self, best: Mapping[str, float]) -> None:
-        """PSNR in dB of each reference."""
+        """Score in dB of each reference."""
 
     def close(self) -> None:
         """No more."""
@@ -52,7 +52,7 @@ class Terminal(Display):
         self._began = self._spoke = time.monotonic()
         self._running: dict[str, tuple[TrialSpec, Progress]] = {}
         self._states: Counter[State] = Counter()
-        self._best: Record | None = None
+        self._best: tuple[str, float] | None = None
         self._references: Mapping[str, float] = {}
 
     def say(self, line: str) -> None:
@@ -80,15 +80,15 @@ class Terminal(Display):
             self._spoke = time.monotonic()
             self.say(f"  {self._counts()}; {self._standing()}{self._left()}")
 
-    def ended(self, record: Record) -> None:
+    def ended(self, record: Record, score_db: float | None) -> None:
         """Count it, and keep the best."""
         self._running.pop(record.key, None)
         self._done += 1
         self._states[record.state] += 1
-        if record.state is State.COMPLETE and (record.psnr_db or 0.0) > (
-            self._best.psnr_db or 0.0 if self._best else -1e9
-        ):
-            self._best = record
+        if record.state is not State.COMPLETE or score_db is None:
+            return
+        if self._best is None or score_db > self._best[1]:
+            self._best = (record.label, score_db)
 
     def references(self, best: Mapping[str, float]) -> None:
         """Remember what to compare with."""
@@ -117,7 +117,7 @@ class Terminal(Display):
         return ", ".join(parts)
 
     def _standing(self) -> str:
-        best = f"best {self._best.label} {self._best.psnr_db:.1f} dB" if self._best else "nothing complete yet"
+        best = "best {} {:.1f} dB".format(*self._best) if self._best else "nothing complete yet"
         references = ", ".join(f"{name} {value:.1f}" for name, value in self._references.items())
         return f"{best} (against {references})" if references else best
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from search.errors import DriverError
-from search.trial import Attempt, Outcome, State, TrialSpec
+from search.trial import Attempt, Outcome, Score, State, TrialSpec
 from search.workers import Lost, Report, Segment, Start, Workers
 from trainers.config import FitResult, Progress, Status
 
@@ -43,12 +43,12 @@ class Drawn:
     Attributes:
         spec: what it is.
         checkpoint: where an earlier session left it; empty for a fresh start.
-        rung_values: PSNR in dB at the rungs that it reached before.
+        rung_scores: PSNR at the rungs that it reached before.
     """
 
     spec: TrialSpec
     checkpoint: bytes = b""
-    rung_values: Mapping[int, float] = field(default_factory=dict)
+    rung_scores: Mapping[int, Score] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -73,11 +73,11 @@ class _Running:
 
     spec: TrialSpec
     checkpoint: bytes
-    known_rungs: Mapping[int, float]
+    known_rungs: Mapping[int, Score]
     started: float
     saved: float
     attempts: list[Attempt] = field(default_factory=list)
-    rung_values: dict[int, float] = field(default_factory=dict)
+    rung_scores: dict[int, Score] = field(default_factory=dict)
     progress: Progress | None = None
 
     def outcome(self, state: State, reason: str = "", result: FitResult | None = None) -> Outcome:
@@ -86,7 +86,7 @@ class _Running:
             state=state,
             progress=self.progress,
             reason=reason,
-            rung_values=self.rung_values,
+            rung_scores=self.rung_scores,
             attempts=tuple(self.attempts),
             result=result,
             started=self.started,
@@ -190,7 +190,7 @@ class Driver:
             _Running(
                 spec=drawn.spec,
                 checkpoint=drawn.checkpoint,
-                known_rungs=drawn.rung_values,
+                known_rungs=drawn.rung_scores,
                 started=time.time(),
                 saved=time.monotonic(),
             )
@@ -236,19 +236,19 @@ class Driver:
         if progress is None:
             return None
         # A checkpoint beyond a rung: the trial went on there, in an earlier session or on a worker that died.
-        for rung, value in running.known_rungs.items():
+        for rung, score in running.known_rungs.items():
             if rung < progress.step:
-                running.rung_values.setdefault(rung, value)
+                running.rung_scores.setdefault(rung, score)
         if progress.status is Status.DONE:
             return running.outcome(State.COMPLETE, result=result)
         if progress.status is not Status.RUNNING:
             state = State.PRUNED if progress.psnr_db is not None else State.FAILED
             return running.outcome(state, reason=ADVICE[progress.status], result=result)
-        if progress.step not in running.spec.rungs or progress.step in running.rung_values:
+        if progress.step not in running.spec.rungs or progress.step in running.rung_scores:
             return None
         if progress.psnr_db is None:
             return None
-        running.rung_values[progress.step] = progress.psnr_db
+        running.rung_scores[progress.step] = Score(progress.psnr_db, progress.held_psnr_db)
         if source.goes_on(running.spec, progress.step, progress):
             return None
         return running.outcome(State.PRUNED, reason=f"not among the best at rung {progress.step}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from search.config import StudySpec
 from search.errors import InputError
@@ -17,7 +17,9 @@ from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.config import FitConfig, NetworkConfig
 from trainers.signals import Crop, Signal, SignalError, read_signal
-from trainers.tasks import TASKS, Task
+from trainers.tasks import Task, TaskError, build_task
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +57,21 @@ class Plan:
         ).num_weights
 
 
-def read_signals(sources: Sequence[str], crop: Crop) -> list[Signal]:
-    """All of the signals, or a line for each that cannot be used.
+def read_all(sources: Sequence[str], read: Callable[[str], Read]) -> list[Read]:
+    """What `read` makes of each source, or a line for each that cannot be used.
 
     Raises:
         InputError: at least one cannot.
     """
-    read, lines = [], []
+    results, lines = [], []
     for source in sources:
         try:
-            read.append(read_signal(source, crop))
-        except SignalError as error:
+            results.append(read(source))
+        except (SignalError, TaskError) as error:
             lines.append(str(error))
     if lines:
         raise InputError(lines)
-    return read
+    return results
 
 
 def plan_studies(spec: StudySpec) -> list[Plan]:
@@ -82,22 +84,26 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
     crop = Crop(samples=spec.signal.samples, start=spec.signal.start)
-    signals = read_signals(spec.signals, crop)
-    names = [f"{spec.name}/{_stem(signal)}-{signal.digest[:6]}" for signal in signals]
+
+    def read(source: str) -> tuple[Signal, Task]:
+        signal = read_signal(source, crop)
+        return signal, build_task(signal, spec.task_config)
+
+    tasks = read_all(spec.signals, read)
+    names = [f"{spec.name}/{_stem(signal)}-{signal.digest[:6]}" for signal, _ in tasks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError([f"the signals of a campaign must differ, but {name} came twice" for name in twice])
-    return [_plan_one(spec, name, signal) for name, signal in zip(names, signals, strict=True)]
+    return [_plan_one(spec, name, *task) for name, task in zip(names, tasks, strict=True)]
 
 
-def _plan_one(spec: StudySpec, name: str, signal: Signal) -> Plan:
+def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
     width, search = spec.network.width, spec.search
     spectrum = signal.spectrum()
     space = build_space(search.space, spectrum, width=width, coordinates=search.coordinates)
     if spec.fit.lr is not None:
         space = space.with_fixed("lr", spec.fit.lr)
     heuristics = check_heuristics(search.heuristic, spectrum)
-    task = TASKS[search.task](signal)
     builder = TrialBuilder(
         task=task.digest,
         width=width,

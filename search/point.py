@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.plan import read_signals
+from search.plan import read_all
 from search.references import check_heuristics
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
 from spaces.laws import law_named
 from trainers.config import Progress
 from trainers.signals import Crop, Signal, read_signal
-from trainers.tasks import TASKS
+from trainers.tasks import TaskConfig, build_task
 
 
 def predict(
@@ -31,7 +31,8 @@ def predict(
         InputError: signals that cannot be used.
         LawError: a named heuristic is unknown or does not apply.
     """
-    return {"signals": [_predict_one(s, heuristics, width) for s in read_signals(sources, crop or Crop())]}
+    signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
+    return {"signals": [_predict_one(signal, heuristics, width) for signal in signals]}
 
 
 def _predict_one(signal: Signal, heuristics: Sequence[str], width: int) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def fit_point(
     space: str = "siren2",
     heuristic: str | None = None,
     crop: Crop | None = None,
+    task: TaskConfig | None = None,
     width: int = 128,
     depth: int = 4,
     steps: int = 500,
@@ -72,6 +74,7 @@ def fit_point(
     Args:
         source: file or synthetic:NAME.
         partial: values of the point; what is missing comes from `heuristic`, then from the published defaults.
+        task: what is trained on and what held out; fit unless given.
         space, width, depth, steps: of the fit.
         seeds: how many.
         threads: of torch.
@@ -93,9 +96,9 @@ def fit_point(
         check_heuristics([heuristic], spectrum)
         predicted = law_named(heuristic).point(spectrum, width=width)
     point = searched.complete({**predicted, **partial})
-    task, device = TASKS["fit"](signal), pick_device()
+    built, device = build_task(signal, task), pick_device()
     builder = TrialBuilder(
-        task=task.digest,
+        task=built.digest,
         width=width,
         depth=depth,
         dims=spectrum.dims,
@@ -119,7 +122,7 @@ def fit_point(
     try:
         results = []
         for spec in specs:
-            results.append(fit_network(task, spec.network, spec.fit, spec.seed, device))
+            results.append(fit_network(built, spec.network, spec.fit, spec.seed, device))
             if watch:
                 watch(spec.repeat, results[-1].progress)
     finally:
@@ -130,6 +133,8 @@ def fit_point(
         "params": point,
         "psnr_db": [result.progress.psnr_db for result in results],
         "snr_db": [result.progress.snr_db for result in results],
+        **({"held_psnr_db": [result.progress.held_psnr_db for result in results]} if built.has_held else {}),
+        "metrics": [dict(result.progress.metrics) for result in results],
         "best_step": [result.progress.best_step for result in results],
         "status": [result.progress.status.value for result in results],
         "steps": steps,

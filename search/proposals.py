@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, Trial
 
 from search.driver import Drawn
-from search.rungs import forecast_psnr_db, is_among_best
-from search.storage import Record, StudyStorage
+from search.objective import Objective
+from search.rungs import Standing, is_among_best, standing_of
+from search.storage import Record, StudyStorage, rung_scores
 from search.suggest import ask, ask_again
-from search.trial import Outcome, TrialBuilder, TrialSpec
+from search.trial import Outcome, Score, TrialBuilder, TrialSpec
 from spaces.space import Space
 from trainers.checkpoint import write_atomically
 from trainers.config import Curve, Progress
@@ -30,6 +31,7 @@ class Proposals:
         space: where points come from.
         builder: of TrialSpecs.
         budget: points to propose in all, those of earlier sessions included.
+        objective: by which they are judged there.
         rungs: steps at which trials are judged.
         deterministic: propose and tell in batches of four, and judge against earlier batches alone, so that
             neither placement nor timing has a say.
@@ -44,6 +46,7 @@ class Proposals:
         builder: TrialBuilder,
         *,
         budget: int,
+        objective: Objective,
         rungs: tuple[int, ...],
         deterministic: bool,
         checkpoints: Path,
@@ -53,19 +56,20 @@ class Proposals:
         self._space = space
         self._builder = builder
         self._budget = budget
+        self._objective = objective
         self._rungs = rungs
         self._deterministic = deterministic
         self._checkpoints = checkpoints
         self._finished = finished
-        self._at_rung: dict[int, list[float]] = {rung: [] for rung in rungs}
+        self._at_rung: dict[int, list[Standing]] = {rung: [] for rung in rungs}
         self._trials: dict[str, Trial] = {}
-        self._unreported: list[tuple[str, int, float]] = []
+        self._unreported: list[tuple[str, int, Score]] = []
         self._untold: list[Outcome] = []
         told = storage.trials()
         self._told = len(told)
         # A driver that died while it told a batch: the rest of that batch must not be judged against what was told.
         for record in told[: BATCH * (self._told // BATCH)] if deterministic else told:
-            self._count_rungs(record.rung_values, record.curve)
+            self._count_rungs(record.rung_scores, record.curve)
         self._resumed = deque(storage.unfinished())
         self._asked = self._told + len(self._resumed)
 
@@ -91,13 +95,13 @@ class Proposals:
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Successive halving from memory: whether the trial is heading for the best share of those seen here."""
         assert progress.psnr_db is not None
-        self._unreported.append((spec.key, rung, progress.psnr_db))
-        forecast = forecast_psnr_db(progress.curve, rung, spec.fit.steps)
+        self._unreported.append((spec.key, rung, Score(progress.psnr_db, progress.held_psnr_db)))
+        standing = standing_of(self._objective, progress.curve, progress, rung, spec.fit.steps)
         seen = self._at_rung[rung]
         if not self._deterministic:
-            seen.append(forecast)
-            return is_among_best(forecast, seen)
-        return is_among_best(forecast, [*seen, forecast])
+            seen.append(standing)
+            return is_among_best(standing, seen)
+        return is_among_best(standing, [*seen, standing])
 
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
         """Keep a running trial's state in the store's folder."""
@@ -127,8 +131,8 @@ class Proposals:
         spec = self._spec_of(Trial(search, frozen._trial_id), facts["point"])
         path = self._checkpoint_path(spec)
         checkpoint = path.read_bytes() if path.exists() else b""
-        known = {rung: value for rung, value in frozen.intermediate_values.items() if rung in self._rungs}
-        return Drawn(spec=spec, checkpoint=checkpoint, rung_values=known)
+        known = {rung: score for rung, score in rung_scores(frozen).items() if rung in self._rungs}
+        return Drawn(spec=spec, checkpoint=checkpoint, rung_scores=known)
 
     def _spec_of(self, trial: Trial, point: Mapping[str, Any]) -> TrialSpec:
         spec = self._builder.build(
@@ -146,17 +150,17 @@ class Proposals:
         record = self._storage.tell(self._trials.pop(outcome.spec.key), outcome)
         self._told += 1
         if self._deterministic:
-            self._count_rungs(outcome.rung_values, record.curve)
+            self._count_rungs(outcome.rung_scores, record.curve)
         self._checkpoint_path(outcome.spec).unlink(missing_ok=True)
         self._finished(record)
 
-    def _count_rungs(self, rungs: Iterable[int], curve: Curve) -> None:
-        for rung in rungs:
-            self._at_rung[rung].append(forecast_psnr_db(curve, rung, self._builder.steps))
+    def _count_rungs(self, scores: Mapping[int, Score], curve: Curve) -> None:
+        for rung, score in scores.items():
+            self._at_rung[rung].append(standing_of(self._objective, curve, score, rung, self._builder.steps))
 
     def _report(self) -> None:
-        for key, rung, psnr_db in self._unreported:
-            self._storage.report(self._trials[key], rung, psnr_db)
+        for key, rung, score in self._unreported:
+            self._storage.report(self._trials[key], rung, score)
         self._unreported.clear()
 
     def _checkpoint_path(self, spec: TrialSpec) -> Path:

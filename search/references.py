@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search.objective import Objective, best_by
 from search.storage import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import baseline_w_first, build_space
@@ -97,10 +98,10 @@ def build_references(
     return references
 
 
-def best_of(reference: Reference, records: Sequence[Record]) -> Record | None:
-    """The fit that counts for a reference: its best learning rate's; None if all of them failed."""
-    own = [r for r in records if r.label == reference.name and r.psnr_db is not None and r.state is not State.FAILED]
-    return max(own, key=lambda record: record.psnr_db or 0.0, default=None)
+def best_of(reference: Reference, records: Sequence[Record], objective: Objective) -> Record | None:
+    """The fit that counts for a reference: its best learning rate's by the objective; None if all of them failed."""
+    own = [record for record in records if record.label == reference.name and record.state is not State.FAILED]
+    return best_by(objective, own)
 
 
 def _reference(

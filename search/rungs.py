@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from search.objective import Objective, Scored
 from trainers.config import Curve
 
 RUNG = 0.5
@@ -47,11 +48,30 @@ def forecast_psnr_db(curve: Curve, rung: int, steps: int) -> float:
     return now + DAMPING * (steps - rung) * (now - before) / (rung - start)
 
 
-def is_among_best(value: float, values: Sequence[float]) -> bool:
-    """Whether `value`, one of `values`, is among the share that goes on (rounded up; always, where they are few)."""
-    if len(values) < MIN_AT_RUNG:
+Standing = tuple[float, ...]
+"""Where a trial stands at a rung: one number for each value of the objective, larger is better."""
+
+
+def standing_of(objective: Objective, curve: Curve, scored: Scored, rung: int, steps: int) -> Standing:
+    """Forecast of the fitted PSNR; held-out PSNR as it is (it falls while a network memorises: no slope to follow)."""
+    forecast = forecast_psnr_db(curve, rung, steps)
+    held = -math.inf if scored.held_psnr_db is None else scored.held_psnr_db
+    return {Objective.FIT: (forecast,), Objective.HOLDOUT: (held,), Objective.BOTH: (forecast, held)}[objective]
+
+
+def is_among_best(standing: Standing, standings: Sequence[Standing]) -> bool:
+    """Whether `standing`, one of `standings`, is among the share that goes on (rounded up; always, where they are few).
+
+    Fewer trials dominate it than that share has. With one value that is its rank; with two, all of the front goes on
+    (Optuna's pruners refuse studies of two objectives).
+    """
+    if len(standings) < MIN_AT_RUNG:
         return True
-    return sum(other > value for other in values) < math.ceil(GOES_ON * len(values))
+    return sum(_dominates(other, standing) for other in standings) < math.ceil(GOES_ON * len(standings))
+
+
+def _dominates(first: Standing, second: Standing) -> bool:
+    return first != second and all(a >= b for a, b in zip(first, second, strict=True))
 
 
 def _best_before(curve: Curve, step: float) -> float:

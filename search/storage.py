@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,18 +22,19 @@ import optuna
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import StorageError, StudyError, first_line
+from search.objective import Objective
 from search.suggest import told_trial
-from search.trial import Outcome, State, TrialSpec
+from search.trial import Outcome, Score, State, TrialSpec
 from spaces.parameters import Value
 from spaces.space import Space
 from trainers.config import Curve
 
-STORAGE_FORMAT = 1
+STORAGE_FORMAT = 2
 """Of what is written into Optuna's storage; raised whenever its meaning changes."""
 
 DERIVED = ("space_fingerprint", "rungs", "signal_sha256")
@@ -64,17 +65,36 @@ class Record:
     state: State
     psnr_db: float | None
     snr_db: float | None
+    held_psnr_db: float | None
+    metrics: Mapping[str, float]
     best_step: int
     step: int
     steps: int
     curve: Curve
-    rung_values: Mapping[int, float]
+    rung_scores: Mapping[int, Score]
     attempts: int
     reason: str
     fit_seconds: float
     started: float
     ended: float
 
+
+RUNG_SCORES = "rung_scores"
+"""User attribute of a trial: scores by rung, for studies of two objectives too."""
+
+OUTCOME_FACTS = (
+    "psnr_db",
+    "snr_db",
+    "held_psnr_db",
+    "metrics",
+    "best_step",
+    "step",
+    "reason",
+    "fit_seconds",
+    "started",
+    "ended",
+)
+"""What a record takes from an outcome as it is."""
 
 _STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
@@ -141,6 +161,7 @@ class StudyStorage:
         found = self.search.user_attrs.get("format")
         if found != STORAGE_FORMAT:
             raise StudyError(f"study {name!r} must be of format {STORAGE_FORMAT}, but it is of format {found}")
+        self.objective = Objective(self.facts("fingerprint")["objective"])
 
     @classmethod
     def create_or_resume(cls, storage: BaseStorage, name: str, fingerprint: Mapping[str, Any]) -> StudyStorage:
@@ -150,8 +171,10 @@ class StudyStorage:
             StudyError: it is there with another fingerprint.
         """
         # The search study comes last and its format last of all: what has a format is whole.
-        for full in (f"{name}/{REFERENCES}", f"{name}/{CONFIRMATIONS}", name):
-            study = optuna.create_study(storage=storage, study_name=full, direction="maximize", load_if_exists=True)
+        objective = Objective(fingerprint["objective"])
+        for full, num in ((f"{name}/{REFERENCES}", 1), (f"{name}/{CONFIRMATIONS}", 1), (name, objective.num_values)):
+            directions = [StudyDirection.MAXIMIZE] * num
+            study = optuna.create_study(storage=storage, study_name=full, directions=directions, load_if_exists=True)
         if "format" not in study.user_attrs:
             study.set_user_attr("fingerprint", _plain(fingerprint))
             study.set_user_attr("id", uuid4().hex)
@@ -185,37 +208,46 @@ class StudyStorage:
         """Proposed trials that are still RUNNING; without "spec" where the driver died before it was written."""
         return self.search.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
-    def report(self, trial: Trial, rung: int, psnr_db: float) -> None:
-        """A trial's PSNR at a rung; once, though a trial that resumes from before passes it again."""
-        if rung not in self.search.get_trials(deepcopy=False)[trial.number].intermediate_values:
-            trial.report(psnr_db, rung)
+    def report(self, trial: Trial, rung: int, score: Score) -> None:
+        """A trial's score at a rung; once, though a trial that resumes from before passes it again."""
+        frozen = self.search.get_trials(deepcopy=False)[trial.number]
+        known = rung_scores(frozen)
+        if rung not in known:
+            trial.set_user_attr(RUNG_SCORES, {str(step): list(value) for step, value in {**known, rung: score}.items()})
+        value = self.objective.score_db(score)
+        # Optuna has reports for studies of one objective alone.
+        if self.objective.num_values == 1 and value is not None and rung not in frozen.intermediate_values:
+            trial.report(value, rung)
 
     def tell(self, trial: Trial, outcome: Outcome) -> Record:
         """End a proposed trial. A pruned one is told with its last value, never as complete."""
         progress = outcome.progress
         if outcome.state is State.PRUNED and progress and progress.psnr_db is not None:
-            self.report(trial, progress.step, progress.psnr_db)
+            self.report(trial, progress.step, Score(progress.psnr_db, progress.held_psnr_db))
+        values = self.objective.values(outcome) if outcome.state is State.COMPLETE else None
+        if outcome.state is State.COMPLETE and values is None:
+            outcome = replace(outcome, state=State.FAILED, reason="its held-out PSNR is not finite")
         trial.set_user_attr("outcome", _outcome_facts(outcome))
-        value = outcome.psnr_db if outcome.state is State.COMPLETE else None
-        frozen = self.search.tell(trial, value, state=_STATES[outcome.state])
+        frozen = self.search.tell(trial, values, state=_STATES[outcome.state])
         return _to_record(frozen)
 
     def tell_reference(self, space: Space, record: Record) -> None:
         """Let the sampler learn from a reference that it could have proposed; once, and not counted as a trial."""
-        if record.state is not State.COMPLETE or record.psnr_db is None or space.reason_not_proposed(record.point):
+        values = self.objective.values(record)
+        if record.state is not State.COMPLETE or values is None or space.reason_not_proposed(record.point):
             return
         told = {trial.user_attrs.get("told") for trial in self.search.get_trials(deepcopy=False)}
         if record.key not in told:
-            trial = told_trial(space, record.point, record.psnr_db, {"told": record.key, "point": dict(record.point)})
+            trial = told_trial(space, record.point, values, {"told": record.key, "point": dict(record.point)})
             self.search.add_trial(trial)
 
     def add_reference(self, outcome: Outcome) -> Record:
         """Keep a finished reference fit."""
-        return _add(self._references, outcome)
+        return _add(self._references, outcome, self.objective)
 
     def add_confirmation(self, outcome: Outcome) -> Record:
         """Keep a finished fit on a select or confirm seed."""
-        return _add(self._confirmations, outcome)
+        return _add(self._confirmations, outcome, self.objective)
 
     def trials(self) -> list[Record]:
         """Finished proposed points, by number."""
@@ -230,10 +262,17 @@ class StudyStorage:
         return [_to_record(t) for t in self._confirmations.get_trials(deepcopy=False)]
 
 
-def _add(study: Study, outcome: Outcome) -> Record:
+def rung_scores(trial: FrozenTrial) -> dict[int, Score]:
+    """The scores of a trial at the rungs that it passed, and at the step where it was stopped."""
+    return {int(rung): Score(*score) for rung, score in trial.user_attrs.get(RUNG_SCORES, {}).items()}
+
+
+def _add(study: Study, outcome: Outcome, objective: Objective) -> Record:
     attrs = {"spec": _spec_facts(outcome.spec), "outcome": _outcome_facts(outcome)}
-    value = outcome.psnr_db if outcome.state is State.COMPLETE else None
-    study.add_trial(create_trial(state=_STATES[outcome.state], value=value, user_attrs=attrs))
+    value = objective.score_db(outcome) if outcome.state is State.COMPLETE else None
+    # A fit without a finite held-out PSNR is complete, and worth nothing: Optuna has no such state.
+    state = _STATES[outcome.state] if value is not None or outcome.state is not State.COMPLETE else TrialState.FAIL
+    study.add_trial(create_trial(state=state, value=value, user_attrs=attrs))
     return _to_record(study.get_trials(deepcopy=False)[-1])
 
 
@@ -261,10 +300,12 @@ def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
         "reason": outcome.reason,
         "psnr_db": progress.psnr_db if progress else None,
         "snr_db": progress.snr_db if progress else None,
+        "held_psnr_db": progress.held_psnr_db if progress else None,
+        "metrics": dict(progress.metrics) if progress else {},
         "best_step": progress.best_step if progress else 0,
         "step": progress.step if progress else 0,
         "curve": [[step, value] for step, value in progress.curve if math.isfinite(value)] if progress else [],
-        "rung_values": {str(rung): value for rung, value in outcome.rung_values.items()},
+        "rung_scores": {str(rung): list(score) for rung, score in outcome.rung_scores.items()},
         "attempts": [asdict(attempt) for attempt in outcome.attempts],
         "fit_seconds": progress.fit_seconds if progress else 0.0,
         "started": outcome.started,
@@ -279,12 +320,9 @@ def _to_record(trial: FrozenTrial) -> Record:
         number=trial.number,
         state=State(outcome["state"]),
         curve=[(step, value) for step, value in outcome["curve"]],
-        rung_values={int(rung): value for rung, value in outcome["rung_values"].items()},
+        rung_scores={int(rung): Score(*score) for rung, score in outcome["rung_scores"].items()},
         attempts=len(outcome["attempts"]),
-        **{
-            key: outcome[key]
-            for key in ("psnr_db", "snr_db", "best_step", "step", "reason", "fit_seconds", "started", "ended")
-        },
+        **{key: outcome[key] for key in OUTCOME_FACTS},
     )
 
 

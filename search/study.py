@@ -14,13 +14,14 @@ from search.driver import Driver, FixedSource
 from search.errors import Interrupted, NothingFoundError
 from search.export import build_recipe, has_weights_of, save_recipe, save_weights
 from search.folder import CHECKPOINTS, RECIPE, RECONSTRUCTION, SNIPPET, TARGET, WEIGHTS, study_folder
+from search.objective import best_by
 from search.pictures import draw_study
 from search.plan import Plan
 from search.proposals import Proposals
 from search.references import best_of
 from search.rungs import rungs_of
 from search.storage import Record, StudyStorage
-from search.summary import summarise
+from search.summary import best_prediction_db, summarise
 from search.table import to_markdown
 from search.tracking import TrackedStudy, Tracker
 from search.trial import Outcome, Purpose, TrialSpec
@@ -92,16 +93,18 @@ class StudyRun:
         def finish(outcome: Outcome) -> None:
             record = self._storage.add_reference(outcome)
             self._tracker.log(record, "reference")
-            self._display.ended(record)
+            self._ended(record)
 
         self._run_fixed("references", specs, known, finish)
         records = self._storage.references()
-        best = {reference.name: best_of(reference, records) for reference in self._plan.references}
+        objective = self._storage.objective
+        best = {reference.name: best_of(reference, records, objective) for reference in self._plan.references}
         kinds = {reference.name: reference.kind for reference in self._plan.references}
         numbers = {name: {"number": record.number, "kind": kinds[name]} for name, record in best.items() if record}
         if self._storage.facts("references") != numbers:
             self._storage.set_facts("references", numbers)
-        self._display.references({name: record.psnr_db or 0.0 for name, record in best.items() if record})
+        scores = {name: objective.score_db(record) for name, record in best.items() if record}
+        self._display.references({name: score for name, score in scores.items() if score is not None})
         # In the order of the plan, not of their ends: the sampler's numbers must not depend on timing.
         by_key = {record.key: record for record in records}
         for spec in specs:
@@ -113,13 +116,14 @@ class StudyRun:
 
         def finished(record: Record) -> None:
             self._tracker.log(record, "trial")
-            self._display.ended(record)
+            self._ended(record)
 
         proposals = Proposals(
             self._storage,
             self._plan.space,
             self._plan.builder,
             budget=search.trials,
+            objective=self._storage.objective,
             rungs=rungs_of(self._spec.fit.steps, search.pruner),
             deterministic=search.deterministic,
             checkpoints=self._folder / CHECKPOINTS,
@@ -131,7 +135,9 @@ class StudyRun:
             raise Interrupted(f"{ended}, those on their way go on from where they are")
 
     def _select(self) -> Record:
-        candidates = leading(self._storage.trials(), self._plan.space)
+        objective = self._storage.objective
+        prediction_db = best_prediction_db(self._storage)
+        candidates = leading(self._storage.trials(), self._plan.space, objective, prediction_db)
         if not candidates:
             reasons = {record.reason for record in self._storage.trials()}
             raise NothingFoundError(f"every trial of {self._plan.name} failed: {'; '.join(sorted(reasons))}")
@@ -141,7 +147,7 @@ class StudyRun:
             for spec in candidate.specs(self._plan.builder, Purpose.SELECT, NUM_SELECT_SEEDS)
         ]
         self._run_confirmations("selection", specs)
-        chosen = choose(candidates, self._storage.confirmations()) or candidates[0]
+        chosen = choose(candidates, self._storage.confirmations(), objective) or candidates[0]
         if self._storage.facts("found") != chosen.record.number:
             self._storage.set_facts("found", chosen.record.number)
         return chosen.record
@@ -149,17 +155,17 @@ class StudyRun:
     def _confirm(self, found: Record) -> None:
         repeats, builder = self._spec.search.confirm, self._plan.builder
         specs = self._candidate(found).specs(builder, Purpose.CONFIRM, repeats, keep=True)
-        for candidate in judged(self._plan.references, self._storage.references()):
+        for candidate in judged(self._plan.references, self._storage.references(), self._storage.objective):
             specs += candidate.specs(builder, Purpose.CONFIRM, repeats)
         if specs:
             self._run_confirmations("confirmation", specs)
 
     def _save_winner(self, found: Record) -> None:
         """Keep the best of the found point's fits: weights from memory or, where they are gone, from a refit."""
-        own = [r for r in self._storage.confirmations() if r.label == found.label and r.psnr_db is not None]
+        own = [record for record in self._storage.confirmations() if record.label == found.label]
         purpose = Purpose.CONFIRM if self._spec.search.confirm else Purpose.SELECT
         fits = [record for record in own if record.purpose == purpose]
-        best = max(fits, key=lambda record: record.psnr_db or 0.0, default=found)
+        best = best_by(self._storage.objective, fits) or found
         specs = self._candidate(found).specs(self._plan.builder, Purpose(best.purpose), best.repeat + 1, keep=True)
         spec, signal = specs[best.repeat], self._plan.signal
         if not has_weights_of(self._folder, spec):
@@ -187,9 +193,12 @@ class StudyRun:
 
         def finish(outcome: Outcome) -> None:
             self._keep_result(outcome)
-            self._display.ended(self._storage.add_confirmation(outcome))
+            self._ended(self._storage.add_confirmation(outcome))
 
         self._run_fixed(title, specs, known, finish)
+
+    def _ended(self, record: Record) -> None:
+        self._display.ended(record, self._storage.objective.score_db(record))
 
     def _keep_result(self, outcome: Outcome) -> None:
         if outcome.result is not None:

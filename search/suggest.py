@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -117,7 +117,9 @@ def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:
     return space.from_search(drawn)
 
 
-def told_trial(space: Space, point: Mapping[str, Any], value: float, user_attrs: dict[str, Any]) -> FrozenTrial:
+def told_trial(
+    space: Space, point: Mapping[str, Any], values: Sequence[float], user_attrs: dict[str, Any]
+) -> FrozenTrial:
     """A finished trial at a point that was not proposed, for `Study.add_trial`.
 
     The point must lie in the search range with all its parameters: others would break the sampler's joint space.
@@ -126,5 +128,5 @@ def told_trial(space: Space, point: Mapping[str, Any], value: float, user_attrs:
     coordinates = space.to_search(point)
     distributions = {name: found for name, found in to_distributions(space).items() if name in coordinates}
     return optuna.trial.create_trial(
-        params=coordinates, distributions=distributions, value=value, user_attrs=user_attrs
+        params=coordinates, distributions=distributions, values=values, user_attrs=user_attrs
     )

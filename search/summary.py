@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from search.confirm import seed_values
+from search.objective import Objective, best_by, eligible, front_of
 from search.stats import describe, paired_difference
 from search.storage import Record, StudyStorage
 from search.trial import Purpose, State
@@ -20,7 +21,7 @@ def summarise(storage: StudyStorage) -> dict[str, Any]:
     trials, references, confirmations = storage.trials(), storage.references(), storage.confirmations()
     states = Counter(record.state for record in trials)
     selections = [record for record in confirmations if record.purpose == Purpose.SELECT]
-    return {
+    summary = {
         "study": storage.name,
         "signal": storage.facts("signal"),
         "space": storage.facts("space"),
@@ -33,6 +34,30 @@ def summarise(storage: StudyStorage) -> dict[str, Any]:
         "fit_seconds": sum(record.fit_seconds for record in [*trials, *references, *confirmations]),
         "mlflow_run_id": storage.facts("mlflow_run_id"),
     }
+    if storage.objective is Objective.BOTH:
+        summary["front"] = [
+            {
+                "number": record.number,
+                "params": dict(record.point),
+                "psnr_db": record.psnr_db,
+                "held_psnr_db": record.held_psnr_db,
+            }
+            for record in front_records(trials)
+        ]
+    return summary
+
+
+def front_records(trials: Sequence[Record]) -> list[Record]:
+    """The complete trials that no other beats in both PSNRs, on the search's seed, by falling fitted PSNR."""
+    return front_of([record for record in trials if record.state is State.COMPLETE])
+
+
+def best_prediction_db(storage: StudyStorage) -> float | None:
+    """Fitted PSNR, on the search's seed, of the best prediction; None where there is none."""
+    by_number = {record.number: record for record in storage.references()}
+    facts = (storage.facts("references") or {}).values()
+    values = [by_number[fact["number"]].psnr_db for fact in facts if fact["kind"] == "prediction"]
+    return max((value for value in values if value is not None), default=None)
 
 
 def found_record(storage: StudyStorage, trials: Sequence[Record]) -> Record | None:
@@ -40,8 +65,10 @@ def found_record(storage: StudyStorage, trials: Sequence[Record]) -> Record | No
     number = storage.facts("found")
     if number is not None:
         return next(record for record in trials if record.number == number)
-    complete = [r for r in trials if r.state is State.COMPLETE and r.psnr_db is not None]
-    return max(complete, key=lambda record: record.psnr_db or 0.0, default=None)
+    complete = [record for record in trials if record.state is State.COMPLETE]
+    if storage.objective is Objective.BOTH:
+        complete = eligible(complete, best_prediction_db(storage))
+    return best_by(storage.objective, complete)
 
 
 def _best(storage: StudyStorage, trials: Sequence[Record], confirmations: Sequence[Record]) -> dict[str, Any] | None:
@@ -51,8 +78,8 @@ def _best(storage: StudyStorage, trials: Sequence[Record], confirmations: Sequen
     return {
         "number": record.number,
         "params": dict(record.point),
-        "psnr_db": record.psnr_db,
-        "confirmed": _confirmed(_confirm_values(storage, record.label, confirmations)),
+        **_scores(record),
+        "confirmed": _confirmed(storage, record.label, confirmations),
     }
 
 
@@ -75,22 +102,38 @@ def _references(
             "kind": facts["kind"],
             "space": record.space,
             "params": dict(record.point),
-            "psnr_db": record.psnr_db,
-            "confirmed": _confirmed(values),
+            **_scores(record),
+            "confirmed": _confirmed(storage, name, confirmations),
             "regret_db": regret,
             "ci95_db": list(interval) if interval else None,
         }
     return entries
 
 
-def _confirm_values(storage: StudyStorage, label: str, confirmations: Sequence[Record]) -> dict[int, float]:
+def _confirm_values(
+    storage: StudyStorage, label: str, confirmations: Sequence[Record], objective: Objective | None = None
+) -> dict[int, float]:
     """By repeat; only as many seeds as the last session asked for."""
-    values = seed_values(label, Purpose.CONFIRM, confirmations)
+    values = seed_values(label, Purpose.CONFIRM, confirmations, objective or storage.objective)
     return {repeat: value for repeat, value in values.items() if repeat < (storage.facts("confirm") or 0)}
 
 
-def _confirmed(values: Mapping[int, float]) -> dict[str, Any] | None:
-    if not values:
+def _scores(record: Record) -> dict[str, Any]:
+    held = {} if record.held_psnr_db is None else {"held_psnr_db": record.held_psnr_db}
+    return {"psnr_db": record.psnr_db, **held, "metrics": dict(record.metrics)}
+
+
+def _confirmed(storage: StudyStorage, label: str, confirmations: Sequence[Record]) -> dict[str, Any] | None:
+    """Mean and deviation over the confirm seeds, of held-out PSNR too where samples are held out."""
+    fitted, held = (
+        list(_confirm_values(storage, label, confirmations, objective).values())
+        for objective in (Objective.FIT, Objective.HOLDOUT)
+    )
+    if not fitted:
         return None
-    sample = describe(list(values.values()))
-    return {"mean_psnr_db": sample.mean, "sd_db": sample.sd, "seeds": sample.num}
+    sample = describe(fitted)
+    confirmed = {"mean_psnr_db": sample.mean, "sd_db": sample.sd, "seeds": sample.num}
+    if held:
+        sample = describe(held)
+        confirmed |= {"mean_held_psnr_db": sample.mean, "held_sd_db": sample.sd}
+    return confirmed

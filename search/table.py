@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from search.objective import Objective
 from search.trial import spell
 
-COLUMNS = ("", "point", "1 seed", "fresh seeds", "found better by")
-"""PSNR in dB: of the search's seed; mean and standard deviation over fresh ones; difference with its 95 % interval."""
+Row = dict[str, str]
+"""By column. PSNR in dB: of the search's seed; mean and standard deviation over fresh ones, over the trained and the
+held-out samples; difference of the objective with its 95 % interval."""
 
 
-def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def rows_of(summary: Mapping[str, Any]) -> list[Row]:
     """Baselines, predictions and the found point, one row each."""
-    rows: list[tuple[str, ...]] = [
-        (
-            name,
-            spell(reference["params"]),
-            _number(reference["psnr_db"]),
-            _confirmed(reference["confirmed"]),
-            _regret(reference),
-        )
+    rows = [
+        {**_row(name, reference), "found better by": _regret(reference)}
         for kind in ("baseline", "prediction")
         for name, reference in summary["references"].items()
         if reference["kind"] == kind
     ]
     best = summary["best"]
     if best:
-        scores = (_number(best["psnr_db"]), _confirmed(best["confirmed"]))
-        rows.append((f"found #{best['number']}", spell(best["params"]), *scores, ""))
+        rows.append({**_row(f"found #{best['number']}", best), "found better by": ""})
     return rows
+
+
+def _row(name: str, entry: Mapping[str, Any]) -> Row:
+    row = {"": name, "point": spell(entry["params"]), "1 seed": _number(entry["psnr_db"])}
+    if "held_psnr_db" in entry:
+        row["held out"] = _number(entry["held_psnr_db"])
+    row["fresh seeds"] = _confirmed(entry["confirmed"], "mean_psnr_db", "sd_db")
+    if "held_psnr_db" in entry:
+        row["held out, fresh"] = _confirmed(entry["confirmed"], "mean_held_psnr_db", "held_sd_db")
+    return row
 
 
 def to_rich(summary: Mapping[str, Any]) -> Table:
@@ -42,19 +47,28 @@ def to_rich(summary: Mapping[str, Any]) -> Table:
     captioned = any(reference["confirmed"] for reference in summary["references"].values())
     table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption, table.caption_justify = (caption if captioned else None), "left"
-    for number, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if number < 2 else "right", no_wrap=number != 1)
     rows = rows_of(summary)
+    for number, column in enumerate(_columns(rows)):
+        table.add_column(column, justify="left" if number < 2 else "right", no_wrap=number != 1)
     for row in rows:
-        table.add_row(*row, style="bold" if row[0].startswith("found") else "", end_section=row in rows[-2:-1])
+        cells = [row.get(column, "") for column in _columns(rows)]
+        table.add_row(*cells, style="bold" if row[""].startswith("found") else "", end_section=row in rows[-2:-1])
     return table
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    """The widest row's."""
+    widest: Row = max(rows, key=len, default={})
+    return list(widest)
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
     """For a run's description."""
     lines = [f"**{summary['signal']}**, space {summary['space']}: {sentence_of(summary)}. PSNR in dB.", ""]
-    lines += ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows_of(summary)]
+    rows = rows_of(summary)
+    columns = _columns(rows)
+    lines += ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(row.get(column, "") for column in columns) + " |" for row in rows]
     return "\n".join(lines)
 
 
@@ -64,10 +78,14 @@ def sentence_of(summary: Mapping[str, Any]) -> str:
     if not best:
         return "nothing was found"
     text = f"found {spell(best['params'])}"
+    is_held = summary["objective"] != Objective.FIT
+    what = "held-out dB" if is_held else "dB"
     if not best["confirmed"]:
-        return f"{text}, {best['psnr_db']:.1f} dB on the search's seed (not confirmed)"
+        value = best["held_psnr_db" if is_held else "psnr_db"]
+        return f"{text}, {value:.1f} {what} on the search's seed (not confirmed)"
     seeds = best["confirmed"]["seeds"]
-    text += f", {best['confirmed']['mean_psnr_db']:.1f} dB in the mean of {seeds} fresh seed{'s' if seeds > 1 else ''}"
+    mean = best["confirmed"]["mean_held_psnr_db" if is_held else "mean_psnr_db"]
+    text += f", {mean:.1f} {what} in the mean of {seeds} fresh seed{'s' if seeds > 1 else ''}"
     judged = {n: r for n, r in references.items() if r["kind"] == "prediction" and r["regret_db"] is not None}
     if not judged:
         return text
@@ -86,11 +104,10 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _confirmed(confirmed: Mapping[str, Any] | None) -> str:
-    if not confirmed:
+def _confirmed(confirmed: Mapping[str, Any] | None, mean: str, sd: str) -> str:
+    if not confirmed or mean not in confirmed:
         return ""
-    sd = confirmed["sd_db"]
-    return f"{confirmed['mean_psnr_db']:.1f}" + (f" ± {sd:.1f}" if sd is not None else "")
+    return f"{confirmed[mean]:.1f}" + (f" ± {confirmed[sd]:.1f}" if confirmed[sd] is not None else "")
 
 
 def _regret(reference: Mapping[str, Any]) -> str:

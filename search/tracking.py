@@ -225,10 +225,15 @@ class Tracker:
             run = client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=run_name(record))
             run_id = str(run.info.run_id)
         metrics = [Metric("curve_psnr_db", value, ended, step) for step, value in record.curve]
-        metrics += [Metric("rung_psnr_db", value, ended, rung) for rung, value in record.rung_values.items()]
+        for rung, score in record.rung_scores.items():
+            metrics.append(Metric("rung_psnr_db", score.psnr_db, ended, rung))
+            if score.held_psnr_db is not None:
+                metrics.append(Metric("rung_held_psnr_db", score.held_psnr_db, ended, rung))
         scalars = {
             "psnr_db": record.psnr_db,
             "snr_db": record.snr_db,
+            "held_psnr_db": record.held_psnr_db,
+            **record.metrics,
             "best_step": record.best_step,
             "fit_seconds": record.fit_seconds,
         }
@@ -249,7 +254,8 @@ class Tracker:
     ) -> None:
         assert self._parent_id
         best, references = summary["best"] or {}, summary["references"]
-        metrics = {"psnr_db": best.get("psnr_db"), **_confirmed_metrics(best.get("confirmed"))}
+        metrics = {"psnr_db": best.get("psnr_db"), "held_psnr_db": best.get("held_psnr_db")}
+        metrics |= {**best.get("metrics", {}), **_confirmed_metrics(best.get("confirmed"))}
         for name, reference in references.items():
             metrics[f"regret_db_{name}"] = reference["regret_db"]
         metrics |= {f"num_{state}": float(count) for state, count in summary["trials"].items()}
@@ -266,6 +272,13 @@ class Tracker:
         if found in self._children:
             self._set_metrics(client, self._children[found], _confirmed_metrics(best.get("confirmed")))
             client.set_tag(self._children[found], "winnow.role", "found")
+        keys = [f"search/{point['number']}" for point in summary.get("front", ())]
+        front = {self._children[key] for key in keys if key in self._children}
+        for run in client.search_runs([self._experiment_id], f"{own} and tags.`winnow.front` = 'true'"):
+            if run.info.run_id not in front:
+                client.delete_tag(run.info.run_id, "winnow.front")
+        for member in front:
+            client.set_tag(member, "winnow.front", "true")
         for path in files:
             client.log_artifact(self._parent_id, str(path))
         self._set_status(client, "FINISHED")
@@ -328,7 +341,13 @@ def _create_database(uri: str) -> None:
 def _confirmed_metrics(confirmed: Mapping[str, Any] | None) -> dict[str, float | None]:
     if not confirmed:
         return {}
-    return {"confirmed_psnr_db": confirmed["mean_psnr_db"], "confirmed_sd_db": confirmed["sd_db"]}
+    names = {
+        "confirmed_psnr_db": "mean_psnr_db",
+        "confirmed_sd_db": "sd_db",
+        "confirmed_held_psnr_db": "mean_held_psnr_db",
+        "confirmed_held_sd_db": "held_sd_db",
+    }
+    return {name: confirmed.get(key) for name, key in names.items()}
 
 
 def _params(values: Mapping[str, Any]) -> list[Any]:

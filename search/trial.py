@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from spaces.parameters import Value
 from trainers.config import FitConfig, FitResult, NetworkConfig, Progress
@@ -73,6 +74,13 @@ class TrialSpec:
         return next((rung for rung in self.rungs if rung > step), self.fit.steps)
 
 
+class Score(NamedTuple):
+    """PSNR of the best step so far, over the trained and over the held-out samples, dB."""
+
+    psnr_db: float
+    held_psnr_db: float | None = None
+
+
 class State(StrEnum):
     """How a trial ended."""
 
@@ -98,7 +106,7 @@ class Outcome:
         state: complete, pruned or failed.
         progress: its last progress; None if it never reported.
         reason: one sentence where it is not complete.
-        rung_values: PSNR in dB of the best step so far, by rung.
+        rung_scores: PSNR of the best step so far, by rung.
         attempts: tries that were lost before.
         result: weights and output, where the spec asks for them.
         started, ended: seconds since the epoch.
@@ -108,7 +116,7 @@ class Outcome:
     state: State
     progress: Progress | None
     reason: str = ""
-    rung_values: Mapping[int, float] = field(default_factory=dict)
+    rung_scores: Mapping[int, Score] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     result: FitResult | None = None
     started: float = 0.0
@@ -116,8 +124,13 @@ class Outcome:
 
     @property
     def psnr_db(self) -> float | None:
-        """Of the best step, over all samples."""
+        """Of the best step, over the trained samples."""
         return self.progress.psnr_db if self.progress else None
+
+    @property
+    def held_psnr_db(self) -> float | None:
+        """Of the same step, over the held-out samples."""
+        return self.progress.held_psnr_db if self.progress else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,7 @@ class Status(StrEnum):
 
 
 Curve = list[tuple[int, float]]
-"""(step, PSNR in dB over all points before that step's update)."""
+"""(step, PSNR in dB over the trained samples before that step's update)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +106,13 @@ class Progress:
     Attributes:
         step: updates made.
         status: running, done, or why it ended early.
-        psnr_db: of the best step so far, over all points; None before the first.
+        psnr_db: of the best step so far, over the trained samples; None before the first.
         snr_db: likewise.
         best_step: the step before whose update the best was seen.
         curve: at most 100 points from the start on.
         fit_seconds: time spent on this fit's steps.
+        held_psnr_db: of the best step, over the held-out samples; None where there are none.
+        metrics: what else its kind of signal is judged by, of the best step on the whole grid; once it has ended.
     """
 
     step: int
@@ -120,6 +122,8 @@ class Progress:
     best_step: int
     curve: Curve
     fit_seconds: float
+    held_psnr_db: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,7 +133,7 @@ class FitResult:
     Attributes:
         progress: its last progress.
         weights: the best step's tensors by name, a copy.
-        output: (points, channels) of the best step's network.
+        output: (points, channels) of the best step's network on the whole grid.
     """
 
     progress: Progress

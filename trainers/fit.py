@@ -1,8 +1,9 @@
 """Fit K networks of one family and shape side by side on one device; K = 1 is the plain case.
 
-Every step is one pass over all points in chunks of rows, with the exact full-batch gradient, so the PSNR over all
-points before each update costs nothing. Lanes share matrix products and nothing else: each has its own weights, knobs,
-optimiser, schedule, step count and end.
+Every step is one pass over the trained samples in chunks of rows, with the exact full-batch gradient, so their PSNR
+before each update costs nothing. Held-out samples are looked at when progress is asked for, with the best step's
+weights. Lanes share matrix products and nothing else: each has its own weights, knobs, optimiser, schedule, step count
+and end.
 """
 
 from __future__ import annotations
@@ -10,16 +11,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainers.checkpoint import CheckpointError, pack, unpack
 from trainers.config import ConfigError, Curve, FitConfig, FitResult, NetworkConfig, Progress, Status
 from trainers.metrics import psnr_db, snr_db
 from trainers.networks import architecture_of, initial_tensors, render
+from trainers.quality import measure
 from trainers.tasks import Task
 
 CHUNK_ROWS = {"cpu": 2_048, "cuda": 65_536}
@@ -45,9 +49,8 @@ class FitStack:
         self.num_lanes = num_lanes
         self._shape = (shape.width, shape.depth, shape.dims, shape.channels)
         self._architecture = architecture_of(shape)
-        self._x = torch.from_numpy(task.coordinates).to(self.device)
-        self._y = torch.from_numpy(task.values).to(self.device)
-        self._power = task.power
+        self._x = torch.from_numpy(task.coordinates[task.trained]).to(self.device)
+        self._y = torch.from_numpy(task.targets).to(self.device)
         self._tensors: dict[str, Tensor] = {}
         self._factors: dict[str, Tensor] = {}
         self._lanes: dict[int, _Lane] = {}
@@ -101,7 +104,15 @@ class FitStack:
 
     def progress(self, lane: int) -> Progress:
         """Where a lane stands."""
-        return self._lanes[lane].progress()
+        fitted = self._lanes[lane]
+        progress = fitted.progress()
+        if progress.psnr_db is None:
+            return progress
+        if self.task.has_held:
+            progress = replace(progress, held_psnr_db=self._held_psnr_db(fitted))
+        if progress.status is not Status.RUNNING:
+            progress = replace(progress, metrics=measure(self._render(fitted, self.task.coordinates), self.task))
+        return progress
 
     def checkpoint(self, lane: int) -> bytes:
         """A lane as bytes from which `start` continues exactly."""
@@ -110,13 +121,24 @@ class FitStack:
     def result(self, lane: int) -> FitResult:
         """A lane's best weights and what their network gives."""
         fitted = self._lanes[lane]
-        rows = CHUNK_ROWS[self.device.type]
-        outputs = [render(fitted.network, fitted.best, chunk) for chunk in torch.split(self._x, rows)]
         return FitResult(
-            progress=fitted.progress(),
+            progress=self.progress(lane),
             weights={name: tensor.cpu().numpy().copy() for name, tensor in fitted.best.items()},
-            output=torch.cat(outputs).cpu().numpy(),
+            output=self._render(fitted, self.task.coordinates),
         )
+
+    def _held_psnr_db(self, fitted: _Lane) -> float | None:
+        """PSNR over the held-out samples at the best step's weights; None where it is not finite."""
+        output = self._render(fitted, self.task.coordinates[self.task.held])
+        error = output.astype(np.float64) - self.task.values[self.task.held]
+        mse = float(np.mean(error**2))
+        return psnr_db(mse, self.task.kind) if math.isfinite(mse) else None
+
+    def _render(self, fitted: _Lane, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs (points, channels) of a lane's best weights."""
+        chunks = torch.split(torch.from_numpy(coordinates), CHUNK_ROWS[self.device.type])
+        outputs = [render(fitted.network, fitted.best, chunk.to(self.device)) for chunk in chunks]
+        return torch.cat(outputs).cpu().numpy()
 
     def _losses_and_gradients_(self) -> Tensor:
         """MSE over all points and channels of every lane, (K,); gradients are left in the tensors."""

@@ -13,7 +13,7 @@ import soundfile
 from search.config import StudySpec
 from search.trial import TrialBuilder
 from trainers.signals import Crop, Signal, read_signal
-from trainers.tasks import Task, fit_task
+from trainers.tasks import Task, build_task
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def signal() -> Signal:
 
 @pytest.fixture(scope="session")
 def task(signal: Signal) -> Task:
-    return fit_task(signal)
+    return build_task(signal)
 
 
 @pytest.fixture

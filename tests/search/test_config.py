@@ -29,7 +29,7 @@ def test_an_unknown_key_is_refused_with_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"^unknown key 'fitt'; known keys: name, signals, signal, network"):
+    with pytest.raises(SpecError, match=r"^unknown key 'fitt'; known keys: name, signals, signal, task, network"):
         read_spec(write(tmp_path, "[fitt]\nsteps = 1\n"), {})
 
 

@@ -75,7 +75,7 @@ def test_a_trial_with_a_rung_scores_what_a_plain_fit_scores(builder: TrialBuilde
     drive(InlineWorkers(), Picky([spec], outcomes.append), task, signal)
     plain = fit_network(task, spec.network, spec.fit, spec.seed)
     assert outcomes[0].psnr_db == plain.progress.psnr_db
-    assert set(outcomes[0].rung_values) == {20}
+    assert set(outcomes[0].rung_scores) == {20}
     assert outcomes[0].result is not None
     assert outcomes[0].result.output.shape == task.values.shape
 

@@ -12,13 +12,13 @@ from optuna.trial import Trial, TrialState
 from search.errors import StorageError, StudyError
 from search.storage import StudyStorage, open_storage, study_names
 from search.suggest import ask
-from search.trial import Attempt, Outcome, Purpose, State, TrialBuilder
+from search.trial import Attempt, Outcome, Purpose, Score, State, TrialBuilder
 from spaces.catalog import build_space
 from spaces.space import Space
 from trainers.config import Progress, Status
 from trainers.signals import Signal
 
-FINGERPRINT = {"steps": 40, "seed": 0, "rungs": (20,)}
+FINGERPRINT = {"objective": "fit", "steps": 40, "seed": 0, "rungs": (20,)}
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def propose(study: StudyStorage, space: Space, builder: TrialBuilder) -> tuple[A
 
 def test_a_told_trial_comes_back_as_its_record(study: StudyStorage, space: Space, builder: TrialBuilder) -> None:
     trial, spec = propose(study, space, builder)
-    study.report(trial, 20, 22.0)
+    study.report(trial, 20, Score(22.0))
     attempts = (Attempt(failure="gone", step=3),)
-    told = study.tell(trial, outcome_of(spec, rung_values={20: 22.0}, attempts=attempts))
+    told = study.tell(trial, outcome_of(spec, rung_scores={20: Score(22.0)}, attempts=attempts))
     [record] = study.trials()
     assert record == told
     assert (record.key, record.label, record.number) == ("search/0", "#0", 0)
@@ -131,7 +131,7 @@ def test_the_same_fingerprint_resumes_and_another_is_refused_with_what_differs(s
 
 def test_a_study_of_another_format_is_refused(study: StudyStorage) -> None:
     study.search.set_user_attr("format", 99)
-    with pytest.raises(StudyError, match="must be of format 1, but it is of format 99"):
+    with pytest.raises(StudyError, match="must be of format 2, but it is of format 99"):
         StudyStorage(study.search._storage, study.name)
 
 

@@ -39,7 +39,7 @@ def opened(spec: StudySpec) -> StudyStorage:
 def table(spec: StudySpec) -> list[Any]:
     """What must be the same in two runs of a study."""
     study = opened(spec)
-    return [(r.number, r.point, r.state, r.psnr_db, r.curve, r.rung_values) for r in study.trials()]
+    return [(r.number, r.point, r.state, r.psnr_db, r.curve, r.rung_scores) for r in study.trials()]
 
 
 class Lines(Display):

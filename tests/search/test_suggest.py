@@ -61,7 +61,7 @@ class TestEverySpace:
     def test_a_told_point_keeps_its_value_and_point(self, space: Space) -> None:
         study = optuna.create_study(direction="maximize")
         _, point = ask(study, space, study_seed=0)
-        told = told_trial(space, point, 12.5, {"told": "x"})
+        told = told_trial(space, point, [12.5], {"told": "x"})
         assert told.value == 12.5
         assert_same(space.from_search(told.params), point)
 

@@ -104,7 +104,7 @@ class TestEveryWorkers:
     ) -> None:
         workers = pool(1)
         worker = first_of(workers)
-        broken = Task(kind=task.kind, coordinates=task.coordinates, values=task.values[:-1])
+        broken = replace(task, targets=task.targets[:-1])
         workers.share(broken.digest, broken)
         start = Start(lane=0, spec=spec_of(builder))
         workers.submit(worker, Segment(task=broken.digest, start=(start,), until={0: 3}, seconds=1))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainers.config import FitConfig, NetworkConfig
 from trainers.signals import Crop, read_signal
-from trainers.tasks import Task, fit_task
+from trainers.tasks import Task, build_task
 
 Array = NDArray[np.float64]
 Writer = Callable[..., Path]
@@ -36,13 +36,13 @@ def write(tmp_path: Path) -> Writer:
 @pytest.fixture(scope="session")
 def bright() -> Task:
     """The middle 1024 samples of `synthetic:bright`."""
-    return fit_task(read_signal("synthetic:bright", Crop(samples=1024)))
+    return build_task(read_signal("synthetic:bright", Crop(samples=1024)))
 
 
 @pytest.fixture(scope="session")
 def small() -> Task:
     """400 samples of `synthetic:pink`: enough to fit, quick to fit."""
-    return fit_task(read_signal("synthetic:pink", Crop(samples=400)))
+    return build_task(read_signal("synthetic:pink", Crop(samples=400)))
 
 
 @pytest.fixture(scope="session")

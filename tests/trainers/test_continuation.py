@@ -9,7 +9,7 @@ from trainers.checkpoint import CheckpointError, pack, unpack
 from trainers.config import FitConfig, FitResult, NetworkConfig, Status
 from trainers.fit import FitStack, fit_network
 from trainers.signals import Crop, read_signal
-from trainers.tasks import Task, fit_task
+from trainers.tasks import Task, build_task
 
 SEED = 5
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_of_another_fit_is_refused(
 def test_a_checkpoint_of_another_signal_is_refused(
     network: NetworkConfig, brief: FitConfig, checkpoint_at: Callable[[int], bytes]
 ) -> None:
-    stack = FitStack(fit_task(read_signal("synthetic:tone", Crop(samples=400))), network)
+    stack = FitStack(build_task(read_signal("synthetic:tone", Crop(samples=400))), network)
     with pytest.raises(CheckpointError):
         stack.start(0, network, brief, SEED, checkpoint_at(20))
 

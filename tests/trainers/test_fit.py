@@ -14,7 +14,7 @@ from trainers.fit import FitStack, fit_network
 from trainers.metrics import psnr_db
 from trainers.networks import initial_tensors, render
 from trainers.signals import Crop, read_signal
-from trainers.tasks import Task, fit_task
+from trainers.tasks import Task, build_task
 
 
 def literal_fit(task: Task, network: NetworkConfig, fit: FitConfig, seed: int) -> list[float]:
@@ -49,11 +49,21 @@ def picture(rows: int, columns: int) -> Task:
     axes = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
     coordinates = np.stack(axes, axis=-1).reshape(-1, 2).astype(np.float32)
     values = np.sin(coordinates @ np.array([[9.0, 1.0, 20.0], [2.0, 12.0, -5.0]])).astype(np.float32)
-    return Task(kind="image", coordinates=coordinates, values=values)
+    points = np.arange(len(values))
+    held = np.zeros(0, dtype=np.int64)
+    return Task(
+        kind="image",
+        shape=(rows, columns),
+        coordinates=coordinates,
+        values=values,
+        trained=points,
+        targets=values,
+        held=held,
+    )
 
 
 def clip(samples: int) -> Task:
-    return fit_task(read_signal("synthetic:pink", Crop(samples=samples)))
+    return build_task(read_signal("synthetic:pink", Crop(samples=samples)))
 
 
 def mse_of(output: np.ndarray, task: Task) -> float:

@@ -8,7 +8,7 @@ import torch
 from trainers.config import FitConfig, NetworkConfig, Status
 from trainers.fit import FitStack, fit_network
 from trainers.signals import Crop, read_signal
-from trainers.tasks import fit_task
+from trainers.tasks import build_task
 
 pytestmark = [
     pytest.mark.gpu,
@@ -20,7 +20,7 @@ FIT = FitConfig(steps=30, lr=1e-4)
 
 
 def test_a_fit_on_cuda_follows_the_one_on_the_cpu() -> None:
-    task = fit_task(read_signal("synthetic:bright", Crop(samples=2048)))
+    task = build_task(read_signal("synthetic:bright", Crop(samples=2048)))
     cpu, cuda = (fit_network(task, NETWORK, FIT, 0, device).progress for device in ("cpu", "cuda"))
     assert cuda.status is Status.DONE
     # The curves part by rounding alone, which 30 steps at this rate do not magnify.
@@ -28,7 +28,7 @@ def test_a_fit_on_cuda_follows_the_one_on_the_cpu() -> None:
 
 
 def test_lanes_on_cuda_continue_from_a_checkpoint_of_the_cpu() -> None:
-    task = fit_task(read_signal("synthetic:bright", Crop(samples=2048)))
+    task = build_task(read_signal("synthetic:bright", Crop(samples=2048)))
     cpu = FitStack(task, NETWORK)
     cpu.start(0, NETWORK, FIT, 0)
     cpu.advance({0: 15})

@@ -3,7 +3,7 @@ import pytest
 
 from trainers.signals import Crop, Signal, SignalError, read_signal
 from trainers.synthetic import AMPLITUDES, shaped_noise
-from trainers.tasks import TASKS, fit_task
+from trainers.tasks import build_task
 
 
 def signal_of(values: np.ndarray, shape: tuple[int, ...], kind: str = "audio") -> Signal:
@@ -66,7 +66,7 @@ def test_the_spectrum_of_a_signal_knows_its_grid() -> None:
 
 def test_a_fit_task_holds_every_sample_in_float32() -> None:
     signal = read_signal("synthetic:pink", Crop(samples=500))
-    task = TASKS["fit"](signal)
+    task = build_task(signal)
     assert task.coordinates.shape == task.values.shape == (500, 1)
     assert task.coordinates.dtype == task.values.dtype == np.float32
     np.testing.assert_allclose(task.values, signal.values, atol=1e-7)
@@ -75,7 +75,7 @@ def test_a_fit_task_holds_every_sample_in_float32() -> None:
 
 def test_the_power_of_a_task_is_that_of_its_signal() -> None:
     signal = read_signal("synthetic:pink", Crop(samples=500))
-    assert fit_task(signal).power == pytest.approx(signal.power, rel=1e-6)
+    assert build_task(signal).power == pytest.approx(signal.power, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", AMPLITUDES)

@@ -24,9 +24,9 @@ def test_reading_a_signal_and_asking_the_laws_does_not_import_torch() -> None:
     statements = (
         "from spaces.catalog import build_space\n"
         "from trainers.signals import read_signal\n"
-        "from trainers.tasks import fit_task\n"
+        "from trainers.tasks import build_task\n"
         "signal = read_signal('synthetic:tone')\n"
-        "fit_task(signal)\n"
+        "build_task(signal)\n"
         "build_space('siren2', signal.spectrum(), width=64).complete({})"
     )
     assert heavy_modules_after(statements) == "[]"
