@@ -34,7 +34,7 @@ def whole(name: str, value: float) -> int:
     Raises:
         EmbeddingError: it is no whole number, or below 1.
     """
-    if not (value >= 1 and value == math.floor(value) and value < math.inf):
+    if not (1 <= value < math.inf and value == math.floor(value)):
         raise EmbeddingError(f"`1 <= {name}` must hold and {name} must be whole, but got {name}={value}")
     return int(value)
 
