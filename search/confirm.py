@@ -26,12 +26,12 @@ class Candidate:
     Attributes:
         label: `#17`, or a reference's name.
         record: of the trial or reference fit that brought it here.
-        architecture: of its network.
+        space: that its point is of.
     """
 
     label: str
     record: Record
-    architecture: str
+    space: Space
 
     def specs(self, builder: TrialBuilder, purpose: Purpose, repeats: int, *, keep: bool = False) -> list[TrialSpec]:
         """One trial for each seed."""
@@ -39,8 +39,7 @@ class Candidate:
             builder.build(
                 f"{purpose}/{self.label}/{repeat}",
                 label=self.label,
-                space=self.record.space,
-                architecture=self.architecture,
+                space=self.space,
                 point=self.record.point,
                 purpose=purpose,
                 repeat=repeat,
@@ -60,10 +59,8 @@ def leading(
     complete = [record for record in trials if record.state is State.COMPLETE]
     if objective is Objective.BOTH:
         complete = eligible(complete, prediction_db)
-    return [
-        Candidate(label=record.label, record=record, architecture=space.architecture)
-        for record in ranked_by(objective, complete)[:NUM_LEADING]
-    ]
+    best = ranked_by(objective, complete)[:NUM_LEADING]
+    return [Candidate(label=record.label, record=record, space=space) for record in best]
 
 
 def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record], objective: Objective) -> Candidate | None:
@@ -83,7 +80,7 @@ def judged(references: Sequence[Reference], records: Sequence[Record], objective
     """Every reference at its best learning rate."""
     best = [(reference, best_of(reference, records, objective)) for reference in references]
     return [
-        Candidate(label=reference.name, record=record, architecture=reference.space.architecture)
+        Candidate(label=reference.name, record=record, space=reference.space)
         for reference, record in best
         if record is not None
     ]
