@@ -81,8 +81,7 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
     """
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
-    crop = Crop(samples=spec.signal.samples, start=spec.signal.start)
-    signals = read_signals(spec.signals, crop)
+    signals = read_signals(spec.signals, spec.signal.to_crop())
     names = [f"{spec.name}/{_stem(signal)}-{signal.digest[:6]}" for signal in signals]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
