@@ -35,7 +35,8 @@ storage_option = click.option("--storage", help="Optuna storage URL in place of 
 def cli() -> None:
     """Find the initialisation with which a neural network fits your signal best, and what a closed form would give.
 
-    SIGNAL is an audio file (wav, flac, ogg, mp3) or synthetic:NAME (tone, pink, bright).
+    SIGNAL is an audio file (wav, flac, ogg, mp3), an image (png, jpeg, tiff, bmp, webp), an array (.npy, FILE.npz,
+    FILE.npz:NAME) or synthetic:NAME (tone, pink, bright, texture, torus, blob).
     """
 
 
@@ -49,11 +50,10 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Print the spectrum of each signal and every law's point for it, at once."""
     spec = _spec(None, options)
     from search.point import predict as predict_signals
-    from trainers.signals import Crop
 
     document = predict_signals(
         signals,
-        crop=Crop(samples=spec.signal.samples, start=spec.signal.start),
+        crop=spec.signal.to_crop(),
         heuristics=spec.search.heuristic,
         width=spec.network.width,
     )
@@ -62,11 +62,21 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
         return
     for entry in document["signals"]:
         click.echo(
-            f"{entry['signal']}: {entry['kind']}, {entry['samples']:,} samples at {entry['rate_hz']:g} Hz, "
+            f"{entry['signal']}: {entry['kind']}, {_spell_grid(entry)}, "
             f"centroid {entry['centroid']:.4f}, Nyquist {entry['nyquist_rad']:.0f} rad"
         )
         for name, point in entry["predictions"].items():
             click.echo(f"  {name:<10} " + "  ".join(f"{key} = {value:.6g}" for key, value in point.items()))
+
+
+def _spell_grid(entry: Mapping[str, Any]) -> str:
+    """`4,096 samples at 16000 Hz` of a mono recording, `128 x 128 samples, 3 channels` of others."""
+    size = " x ".join(f"{num:,}" for num in entry["shape"]) + " samples"
+    rate, channels = entry["rate_hz"], entry["channels"]
+    size += f" at {rate:g} Hz" if rate else ""
+    if rate and channels == 1:
+        return size
+    return f"{size}, {channels} channel{'s' if channels > 1 else ''}"
 
 
 @cli.command()
@@ -92,14 +102,13 @@ def fit(
         raise UsageError(f"--lr and --set lr must agree, but got {spec.fit.lr:g} and {partial['lr']:g}")
     from search.point import fit_point
     from search.trial import spell
-    from trainers.signals import Crop
 
     document = fit_point(
         signal,
         partial,
         space=spec.search.space,
         heuristic=heuristic,
-        crop=Crop(samples=spec.signal.samples, start=spec.signal.start),
+        crop=spec.signal.to_crop(),
         task=spec.task_config,
         width=spec.network.width,
         depth=spec.network.depth,

@@ -15,7 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from search.errors import SpecError
 
 if TYPE_CHECKING:
+    from trainers.signals import Crop
     from trainers.tasks import TaskConfig
+
+CROP_PATTERN = r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,2}"
+"""`--crop`: samples along each axis, or along all of them; Crop knows which grid it meets."""
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """Names become folders of the store, parts of study names and MLflow experiments."""
@@ -32,6 +36,35 @@ class SignalSettings(_Section):
     start: float | Literal["loudest"] | None = Field(
         None, description="seconds from the beginning, or 'loudest' (the middle unless given)"
     )
+    crop: str | None = Field(
+        None, description="samples of an image or volume to fit, from its middle: 128x128, or 64 along every axis"
+    )
+    channels: Literal["mono", "all"] | None = Field(
+        None, description="of a recording: their mean, or all of them (mono unless given)"
+    )
+    dims: int | None = Field(
+        None, ge=1, le=3, description="leading axes of an array that are its grid (told by its shape unless given)"
+    )
+    kind: Literal["audio", "image", "volume", "occupancy"] | None = Field(
+        None, description="of an array (told by its grid unless given)"
+    )
+
+    @field_validator("crop", mode="before")
+    @classmethod
+    def _is_sizes(cls, crop: object) -> object:
+        text = str(crop).lower() if isinstance(crop, (int, str)) else ""
+        if crop is not None and not re.fullmatch(CROP_PATTERN, text):
+            raise ValueError("crop must be one to three sizes joined by x, such as 128x128")
+        return None if crop is None else text
+
+    def to_crop(self) -> Crop:
+        """What the readers take."""
+        from trainers.signals import Crop
+
+        box = tuple(int(size) for size in self.crop.split("x")) if self.crop else None
+        return Crop(
+            samples=self.samples, start=self.start, box=box, channels=self.channels, dims=self.dims, kind=self.kind
+        )
 
 
 class TaskSettings(_Section):
@@ -230,7 +263,7 @@ def _first_rule(error: ValidationError) -> str:
     location = [str(part) for part in first["loc"]]
     if first["type"] == "value_error":  # a rule of our own, said in full
         rule = str(first["ctx"]["error"])
-        return f"{rule}, but got {location[0]}={first['input']!r}" if location else f"{rule}, but got more"
+        return f"{rule}, but got {location[-1]}={first['input']!r}" if location else f"{rule}, but got more"
     section = location[0] if location[0] in SECTIONS and len(location) > 1 else ""
     key = location[1] if section else location[0]
     if first["type"] == "extra_forbidden":

@@ -40,7 +40,7 @@ def build_recipe(
             "source": signal.source,
             "kind": signal.kind,
             "rate_hz": signal.rate_hz,
-            "start": signal.start,
+            "start": signal.start[0],
             "samples": signal.num_samples,
             "peak": signal.peak,
             "sha256": signal.digest,
@@ -61,8 +61,8 @@ def build_recipe(
 def save_weights(folder: Path, spec: TrialSpec, result: FitResult, signal: Signal) -> None:
     """Write the sounds, then the weights: what has weights has all of it, wherever a crash comes."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_audio(folder / RECONSTRUCTION, result.output, signal.rate_hz)
-    write_audio(folder / TARGET, signal.values, signal.rate_hz)
+    write_audio(folder / RECONSTRUCTION, result.output, signal.rate_hz or 1.0)
+    write_audio(folder / TARGET, signal.values, signal.rate_hz or 1.0)
     facts = {"psnr_db": result.progress.psnr_db, "seed": spec.seed, "point": dict(spec.point)}
     write_atomically(folder / WEIGHTS, pack(result.weights, facts))
 

@@ -34,7 +34,7 @@ def draw_study(folder: Path, plan: Plan, storage: StudyStorage, found: Record) -
         title=title,
         target=plan.signal.values[:, 0],
         output=read_wav(folder / RECONSTRUCTION)[:, 0],
-        rate_hz=plan.signal.rate_hz,
+        rate_hz=plan.signal.rate_hz or 1.0,
         centroid=plan.spectrum.centroid,
     )
     return [landscape, curves, spectra]

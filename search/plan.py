@@ -16,7 +16,7 @@ from spaces.catalog import build_space
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.config import FitConfig
-from trainers.signals import Crop, Signal, SignalError, read_signal
+from trainers.signals import Signal, SignalError, read_signal
 from trainers.tasks import Task, TaskError, build_task
 
 Read = TypeVar("Read")
@@ -76,7 +76,7 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
     """
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
-    crop = Crop(samples=spec.signal.samples, start=spec.signal.start)
+    crop = spec.signal.to_crop()
 
     def read(source: str) -> tuple[Signal, Task]:
         signal = read_signal(source, crop)

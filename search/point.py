@@ -41,6 +41,8 @@ def _predict_one(signal: Signal, heuristics: Sequence[str], width: int) -> dict[
         "signal": signal.source,
         "kind": signal.kind,
         "samples": signal.num_samples,
+        "shape": list(signal.shape),
+        "channels": signal.channels,
         "rate_hz": signal.rate_hz,
         "centroid": spectrum.centroid,
         "nyquist_rad": spectrum.nyquist_rad,

@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from trainers.signals import Array, Crop, Signal, SignalError, build_signal, loudest_start, window
+from trainers.crops import loudest_start, window
+from trainers.signals import Array, Crop, Signal, SignalError, build_signal, check_kind
 
 _CLIPPED_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 """libsndfile's log of a data chunk whose header promises other bytes than the file holds."""
@@ -20,18 +21,21 @@ _UNKNOWN_LENGTHS = (range(0x7FFF0000, 0x80000000), range(0xFFFF0000, 0x100000000
 
 
 def read_audio(path: Path, crop: Crop) -> Signal:
-    """Read a recording: mean over its channels, then the crop, then scaled to a peak of 1.
+    """Read a recording: the crop, then the mean over its channels (the published protocol), scaled to a peak of 1.
+
+    `crop.channels` "all" keeps the channels; one peak scales them all.
 
     Raises:
         SignalError: not audio, truncated, too short, not finite, silent, or the crop lies outside it.
     """
     source = str(path)
+    check_kind(crop, "audio", source)
     try:
         with _open(path) as file:
             _refuse_truncated(file, source)
             cropped = window(crop, file.frames, file.samplerate, source)
             start, samples = cropped or (0, file.frames)
-            values = _read_mono(file, start, samples, source)
+            values = _read_frames(file, start, samples, source, is_mixed=crop.channels != "all")
             rate_hz, total = float(file.samplerate), file.frames
     except soundfile.LibsndfileError as error:
         reason = str(error).removeprefix(f"Error opening {source!r}: ").rstrip(".")
@@ -40,7 +44,18 @@ def read_audio(path: Path, crop: Crop) -> Signal:
         assert crop.samples is not None
         start = loudest_start(values, crop.samples)
         values = values[start : start + crop.samples]
-    return build_signal(values, name=path.stem, source=source, rate_hz=rate_hz, start=start, total=total)
+    return build_signal(
+        values, kind="audio", name=path.stem, source=source, rate_hz=rate_hz, start=(start,), total=(total,)
+    )
+
+
+def is_audio(path: Path) -> bool:
+    """Whether libsndfile takes the content for a recording."""
+    try:
+        soundfile.SoundFile(path).close()
+    except (soundfile.LibsndfileError, TypeError):
+        return False
+    return True
 
 
 def write_audio(path: Path, values: NDArray[np.floating[Any]], rate_hz: float) -> None:
@@ -61,8 +76,8 @@ def _open(path: Path) -> soundfile.SoundFile:
         raise SignalError(f"{path}: a signal must be an audio file with a header, but: {error}") from error
 
 
-def _read_mono(file: soundfile.SoundFile, start: int, samples: int, source: str) -> Array:
-    """`samples` frames from `start` on as (samples, 1), block by block: memory follows the crop, not the channels."""
+def _read_frames(file: soundfile.SoundFile, start: int, samples: int, source: str, *, is_mixed: bool) -> Array:
+    """`samples` frames from `start` on as (samples, channels), block by block: memory follows what is kept."""
     if file.seekable():
         file.seek(start)
     else:  # GSM 6.10 and the older ADPCMs can only be read from the beginning
@@ -77,7 +92,7 @@ def _read_mono(file: soundfile.SoundFile, start: int, samples: int, source: str)
                 f"{source}: the file is truncated: {file.frames} frames announced, but it ends after "
                 f"{start + samples - left}"
             )
-        blocks.append(block.mean(axis=1, keepdims=True))
+        blocks.append(block.mean(axis=1, keepdims=True) if is_mixed else block)
         left -= len(block)
     return np.concatenate(blocks)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -16,10 +17,21 @@ from spaces.spectrum import Spectrum, spectrum_of
 
 Array: TypeAlias = NDArray[np.float64]
 
-MIN_SAMPLES = 16
-"""Fewer samples have a spectrum of under nine bins, of which a centroid says nothing."""
+DIMS_OF_KIND: Mapping[str, int] = {"audio": 1, "image": 2, "volume": 3, "occupancy": 3}
+"""The kinds of signals, and how many axes the grid of each has."""
 
 SYNTHETIC_PREFIX = "synthetic:"
+
+_SUFFIXES: Mapping[str, str] = {
+    "audio": "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf rf64 w64 raw",
+    "image": "png jpg jpeg tif tiff bmp webp gif ppm pgm pbm pnm pfm",
+    "array": "npy npz",
+}
+
+FAMILIES: Mapping[str, str] = {
+    f".{suffix}": family for family, suffixes in _SUFFIXES.items() for suffix in suffixes.split()
+}
+"""Which reader a file goes to, by its name's suffix."""
 
 
 class SignalError(ValueError):
@@ -28,15 +40,25 @@ class SignalError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
-    """Which samples of a recording are fitted.
+    """Which samples of a source are fitted, and what an array's axes are.
 
     Attributes:
-        samples: how many; None takes all (from `start` on).
-        start: seconds from the beginning; "loudest" takes the window of most energy; None the middle.
+        samples: how many of a recording or another line; None takes all (from `start` on).
+        start: seconds from the beginning (samples where there is no rate); "loudest" takes the window of most energy;
+            None the middle.
+        box: samples along each axis of an image or volume, from the middle; one number stands for every axis; None
+            takes all.
+        channels: "mono" is the mean over channels, "all" keeps them; None is "mono" for recordings and "all" else.
+        dims: how many leading axes of an array are its grid; None is told by the shape.
+        kind: one of DIMS_OF_KIND; None is told by the source.
     """
 
     samples: int | None = None
     start: float | Literal["loudest"] | None = None
+    box: tuple[int, ...] | None = None
+    channels: Literal["mono", "all"] | None = None
+    dims: int | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,13 +68,14 @@ class Signal:
     Attributes:
         name: the stem of the file.
         source: what the user named.
-        kind: "audio"; decides the PSNR convention and the law's constants.
-        values: (points, channels), scaled to max |value| = 1.
-        shape: samples per axis.
-        rate_hz: samples per second, where there is such a thing.
-        peak: what the values were divided by.
-        start: index of the first sample within the source.
-        total: samples of the whole source.
+        kind: one of DIMS_OF_KIND; decides the PSNR convention and the law's constants.
+        values: (points, channels) in [-1, 1]: audio and volumes scaled to max |value| = 1, images 2 v - 1 of v in
+            [0, 1], occupancy -1 outside and 1 inside.
+        shape: samples per axis; the last axis varies fastest.
+        rate_hz: samples per second, None where there is no such thing.
+        peak, offset: value = (raw - offset) / peak.
+        start: index of the first sample within the source, per axis.
+        total: samples of the whole source, per axis.
     """
 
     name: str
@@ -60,10 +83,11 @@ class Signal:
     kind: str
     values: Array
     shape: tuple[int, ...]
-    rate_hz: float
+    rate_hz: float | None
     peak: float
-    start: int
-    total: int
+    offset: float = 0.0
+    start: tuple[int, ...]
+    total: tuple[int, ...]
 
     @property
     def num_samples(self) -> int:
@@ -97,10 +121,12 @@ class Signal:
 
 
 def read_signal(source: str, crop: Crop | None = None) -> Signal:
-    """Read the signal that `source` names: a path, or `synthetic:NAME`.
+    """Read the signal that `source` names: a path, `FILE.npz:ARRAY`, or `synthetic:NAME`.
+
+    The name's suffix says what kind of file it is; where it says nothing, the content does.
 
     Raises:
-        SignalError: no such thing, unreadable, or not usable (silent, not finite, too short).
+        SignalError: no such thing, unreadable, or not usable (silent, constant, not finite, too small).
     """
     crop = crop or Crop()
     if source.startswith(SYNTHETIC_PREFIX):
@@ -109,7 +135,7 @@ def read_signal(source: str, crop: Crop | None = None) -> Signal:
         return read_synthetic(source, crop)
     if not source:
         raise SignalError("a signal must be named, but the name is empty")
-    path = Path(source)
+    path, member = _path_and_member(source)
     if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where the name is too long)
         raise SignalError(f"{source}: no such file")
     if path.is_dir():
@@ -118,70 +144,163 @@ def read_signal(source: str, crop: Crop | None = None) -> Signal:
         raise SignalError(f"{source}: a signal must be a regular file")
     if path.stat().st_size == 0:
         raise SignalError(f"{source}: the file is empty")
+    family = _family_of(path)
+    if family == "array":
+        from trainers.arrays import read_array
+
+        return read_array(path, crop, member)
+    if family == "image":
+        from trainers.images import read_image
+
+        return read_image(path, crop)
     from trainers.audio import read_audio
 
     return read_audio(path, crop)
 
 
-def window(crop: Crop, total: int, rate_hz: float, source: str) -> tuple[int, int] | None:
-    """First index and length of a crop of `total` samples; None where the samples must be read to know.
+def _path_and_member(source: str) -> tuple[Path, str | None]:
+    """`FILE.npz:ARRAY` taken apart, unless a file has that very name."""
+    cut = source.lower().rfind(".npz:")
+    if cut < 0 or os.path.exists(source):  # noqa: PTH110
+        return Path(source), None
+    return Path(source[: cut + 4]), source[cut + 5 :]
+
+
+def _family_of(path: Path) -> str:
+    family = FAMILIES.get(path.suffix.lower())
+    if family:
+        return family
+    from trainers.arrays import is_array
+    from trainers.images import is_image
+
+    if is_array(path):
+        return "array"
+
+    if is_image(path):
+        return "image"
+    from trainers.audio import is_audio
+
+    if is_audio(path):
+        return "audio"
+    raise SignalError(
+        f"{path}: a signal must be audio, an image or an array (.npy, .npz), "
+        "but neither its name nor its content is that of one"
+    )
+
+
+def check_kind(crop: Crop, kind: str, source: str) -> None:
+    """Options that say what the samples are must agree with what a source is.
 
     Raises:
-        SignalError: the crop does not lie within the recording.
+        SignalError: `crop.kind`, `crop.dims` or `crop.channels` do not fit signals of that kind.
     """
-    if total < MIN_SAMPLES:
-        raise SignalError(f"{source}: at least {MIN_SAMPLES} samples are needed, but it has {total}")
-    if crop.samples is not None and not MIN_SAMPLES <= crop.samples <= total:
+    if crop.kind not in (None, kind):
+        raise SignalError(f"{source}: --kind must be {kind}, which this is, but got --kind {crop.kind}")
+    if crop.dims not in (None, DIMS_OF_KIND[kind]):
         raise SignalError(
-            f"{source}: --samples must be from {MIN_SAMPLES} to the {total} that there are, but got {crop.samples}"
+            f"{source}: --dims must be {DIMS_OF_KIND[kind]}, as this is of kind {kind}, but got --dims {crop.dims}"
         )
-    if crop.start == "loudest":
-        return None if crop.samples else (0, total)
-    if crop.start is None:
-        samples = crop.samples or total
-        return (total - samples) // 2, samples
-    start = round(crop.start * rate_hz) if math.isfinite(crop.start) else -1
-    samples = crop.samples or total - start
-    if start < 0 or samples < MIN_SAMPLES or start + samples > total:
-        wanted = f"{crop.samples} samples" if crop.samples else f"at least {MIN_SAMPLES} samples"
-        raise SignalError(
-            f"{source}: {wanted} from --start must lie within its {total / rate_hz:.3f} s, "
-            f"but got --start {crop.start:g}"
-        )
-    return start, samples
+    if crop.channels == "mono" and kind != "audio":
+        raise SignalError(f"{source}: --channels mono is for audio, but this is of kind {kind}")
 
 
-def loudest_start(values: Array, samples: int) -> int:
-    """First index of the window of `samples` with the most energy; the first such one."""
-    energy = np.concatenate([[0.0], np.cumsum(np.sum(values**2, axis=1))])
-    return int(np.argmax(energy[samples:] - energy[:-samples]))
+def build_signal(
+    raw: Array,
+    *,
+    kind: str,
+    name: str,
+    source: str,
+    start: tuple[int, ...],
+    total: tuple[int, ...],
+    rate_hz: float | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Signal:
+    """A Signal from cropped samples: checked, then scaled.
 
-
-def build_signal(values: Array, *, name: str, source: str, rate_hz: float, start: int, total: int) -> Signal:
-    """An audio Signal from cropped samples (points, channels): checked, then scaled to a peak of 1.
+    Args:
+        raw: (samples of each axis..., channels).
+        kind: decides the scale: audio and volumes are divided by max |raw|; an image's black is -1 and its white 1;
+            occupancy maps 0 to -1 and 1 to 1.
+        name, source, start, total, rate_hz: as of Signal.
+        limits: raw values of an image's black and white; None takes (0, 1) where all values lie within, else the
+            least and the greatest value.
 
     Raises:
-        SignalError: a sample is not finite, or all are zero.
+        SignalError: a sample is not finite, all samples of audio are zero, all of another grid are the same, or those
+            of occupancy are not 0 and 1.
     """
-    num_bad = int(np.sum(~np.isfinite(values)))
-    if num_bad:
-        first = int(np.argmax(~np.isfinite(values).all(axis=1)))
-        raise SignalError(
-            f"{source}: every sample must be finite, but {num_bad} are not (the first is sample {start + first})"
+    shape = raw.shape[:-1]
+    values = raw.reshape(-1, raw.shape[-1])
+    _refuse_not_finite(raw, start, source)
+    if kind == "audio":
+        _refuse_silence(values, start[0], total[0], source)
+    elif np.all(values == values[0]):
+        part, advice = (
+            ("", "")
+            if shape == total
+            else (f" the middle {_spell(shape)} of {_spell(total)}", "; choose another with --crop")
         )
-    peak = float(np.max(np.abs(values)))
-    if peak == 0.0:
-        what = f"samples {start} to {start + len(values)} are" if len(values) < total else "all samples are"
-        advice = "; choose others with --start (--start loudest finds them)" if len(values) < total else ""
-        raise SignalError(f"{source}: a signal must not be silent, but {what} zero{advice}")
+        raise SignalError(
+            f"{source}: a signal must not be constant, but all samples{part} are {_few(values[0])}{advice}"
+        )
+    if kind == "occupancy" and not is_binary(values):
+        raise SignalError(f"{source}: occupancy must hold 0 and 1 alone, but got {_few(values[~_binary(values)])}")
+    offset, peak = _scale(values, kind, limits)
     return Signal(
         name=name,
         source=source,
-        kind="audio",
-        values=values / peak,
-        shape=(len(values),),
+        kind=kind,
+        values=np.clip((values - offset) / peak, -1.0, 1.0),  # rounding alone leaves [-1, 1]
+        shape=shape,
         rate_hz=rate_hz,
         peak=peak,
+        offset=offset,
         start=start,
         total=total,
     )
+
+
+def is_binary(values: Array) -> bool:
+    """Whether there is nothing but 0 and 1."""
+    return bool(_binary(values).all())
+
+
+def _binary(values: Array) -> NDArray[np.bool_]:
+    return np.asarray((values == 0.0) | (values == 1.0))
+
+
+def _scale(values: Array, kind: str, limits: tuple[float, float] | None) -> tuple[float, float]:
+    """Offset and peak."""
+    if kind == "occupancy":
+        return 0.5, 0.5
+    low, high = float(np.min(values)), float(np.max(values))
+    if kind != "image":
+        return 0.0, max(high, -low)
+    black, white = limits or ((0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, high))
+    return black / 2 + white / 2, max(white / 2 - black / 2, math.ulp(0.0))  # halves first: the sum may overflow
+
+
+def _refuse_not_finite(raw: Array, start: tuple[int, ...], source: str) -> None:
+    bad = ~np.isfinite(raw)
+    num_bad = int(np.sum(bad))
+    if not num_bad:
+        return
+    index = np.argwhere(bad.any(axis=-1))[0] + np.array(start)
+    place = str(index[0]) if len(start) == 1 else str(tuple(index.tolist()))
+    raise SignalError(f"{source}: every sample must be finite, but {num_bad} are not (the first is sample {place})")
+
+
+def _refuse_silence(values: Array, start: int, total: int, source: str) -> None:
+    if np.any(values):
+        return
+    what = f"samples {start} to {start + len(values)} are" if len(values) < total else "all samples are"
+    advice = "; choose others with --start (--start loudest finds them)" if len(values) < total else ""
+    raise SignalError(f"{source}: a signal must not be silent, but {what} zero{advice}")
+
+
+def _spell(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(num) for num in shape)
+
+
+def _few(values: Array) -> str:
+    return ", ".join(f"{value:g}" for value in values[:4])

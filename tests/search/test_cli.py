@@ -166,7 +166,17 @@ def test_predict_prints_the_document_of_the_contract(shell: Shell) -> None:
     code, out, err = shell("predict", BRIGHT, "--samples", "4096", "--width", "64", "--json")
     [entry] = json.loads(out)["signals"]
     assert (code, err) == (0, "")
-    assert set(entry) == {"signal", "kind", "samples", "rate_hz", "centroid", "nyquist_rad", "predictions"}
+    assert set(entry) == {
+        "signal",
+        "kind",
+        "samples",
+        "shape",
+        "channels",
+        "rate_hz",
+        "centroid",
+        "nyquist_rad",
+        "predictions",
+    }
     assert set(entry["predictions"]["winner"]) == {"s0", "s1"}
     assert set(entry["predictions"]["bandwidth"]) == {"s0", "s1", "lr"}
     assert entry["centroid"] == pytest.approx(0.65, abs=0.02)

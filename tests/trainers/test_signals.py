@@ -7,8 +7,8 @@ from trainers.tasks import build_task
 
 
 def signal_of(values: np.ndarray, shape: tuple[int, ...], kind: str = "audio") -> Signal:
-    return Signal(name="x", source="x", kind=kind, values=values, shape=shape, rate_hz=1.0, peak=1.0, start=0,
-                  total=len(values))  # fmt: skip
+    return Signal(name="x", source="x", kind=kind, values=values, shape=shape, rate_hz=1.0, peak=1.0,
+                  start=(0,) * len(shape), total=shape)  # fmt: skip
 
 
 def line(*changes: tuple[int, float]) -> Signal:
@@ -21,7 +21,7 @@ def line(*changes: tuple[int, float]) -> Signal:
 def test_the_digest_is_that_of_the_samples_and_of_nothing_else() -> None:
     first = read_signal("synthetic:pink", Crop(samples=1000))
     again = Signal(name="other", source="elsewhere", kind="audio", values=first.values.copy(), shape=first.shape,
-                   rate_hz=1.0, peak=7.0, start=3, total=9999)  # fmt: skip
+                   rate_hz=1.0, peak=7.0, offset=2.0, start=(3,), total=(9999,))  # fmt: skip
     assert first.digest == again.digest
 
 
@@ -108,18 +108,18 @@ def test_a_synthetic_signal_is_scaled_to_a_peak_of_one(name: str) -> None:
 def test_a_synthetic_signal_is_cropped_like_a_recording() -> None:
     whole = read_signal("synthetic:pink")
     middle = read_signal("synthetic:pink", Crop(samples=1000))
-    assert (middle.start, middle.total, middle.rate_hz) == ((32_768 - 1000) // 2, 32_768, 16_000.0)
+    assert (middle.start, middle.total, middle.rate_hz) == (((32_768 - 1000) // 2,), (32_768,), 16_000.0)
     np.testing.assert_allclose(
-        middle.values * middle.peak, whole.values[middle.start : middle.start + 1000] * whole.peak, rtol=1e-12
+        middle.values * middle.peak, whole.values[middle.start[0] : middle.start[0] + 1000] * whole.peak, rtol=1e-12
     )
-    assert read_signal("synthetic:pink", Crop(samples=1000, start=1.0)).start == 16_000
+    assert read_signal("synthetic:pink", Crop(samples=1000, start=1.0)).start == (16_000,)
 
 
 def test_the_loudest_window_of_a_synthetic_signal_has_the_most_energy() -> None:
     whole = read_signal("synthetic:pink").values[:, 0] ** 2
     loudest = read_signal("synthetic:pink", Crop(samples=1000, start="loudest"))
     energies = np.convolve(whole, np.ones(1000), mode="valid")
-    assert energies[loudest.start] == pytest.approx(energies.max(), rel=1e-9)
+    assert energies[loudest.start[0]] == pytest.approx(energies.max(), rel=1e-9)
 
 
 def test_an_unknown_synthetic_signal_is_refused_with_the_known_ones() -> None:

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-TORCH_FREE = ["signals", "audio", "synthetic", "tasks", "config", "checkpoint", "metrics"]
+TORCH_FREE = ["signals", "crops", "audio", "images", "arrays", "synthetic", "tasks", "config", "checkpoint", "metrics"]
 
 
 def heavy_modules_after(statements: str) -> str:
