@@ -30,7 +30,7 @@ from trainers.networks import (
     trace,
 )
 from trainers.signals import read_signal
-from trainers.tasks import Task, fit_task
+from trainers.tasks import Task, build_task
 
 SIREN = NetworkConfig(architecture="siren", width=16, depth=3)
 SIREN2 = NetworkConfig(architecture="siren2", width=16, depth=3, knobs={"s0": 300.0, "s1": 0.5})
@@ -156,7 +156,7 @@ def tone_task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     """256 samples of three cycles of a sinusoid."""
     path: Path = tmp_path_factory.mktemp("tone") / "tone.wav"
     soundfile.write(path, 0.8 * np.sin(2.0 * np.pi * 3.0 * np.arange(256) / 256 + 0.3), 8000, subtype="DOUBLE")
-    return fit_task(read_signal(str(path)))
+    return build_task(read_signal(str(path)))
 
 
 def grid(points: int, dims: int = 1) -> Tensor:
