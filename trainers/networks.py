@@ -362,7 +362,8 @@ def module_architecture(
 
     Args:
         build: build(dims=, channels=, width=, depth=, **knobs) returns a module that takes (N, dims) to (N, channels).
-            It draws its weights from torch's generator for the CPU, which is seeded for it and restored after it.
+            Knobs come as floats. It draws its weights from torch's generator for the CPU, which is seeded for it and
+            restored after it.
         knobs: as for `Architecture`.
     """
     own = dict(knobs or {})
