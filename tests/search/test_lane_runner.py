@@ -8,6 +8,7 @@ import pytest
 
 from search.trial import TrialBuilder, TrialSpec
 from search.workers import LaneRunner, Report, Segment, Start
+from spaces.space import Space
 from trainers.tasks import Task
 
 
@@ -20,7 +21,8 @@ def runner() -> Iterator[LaneRunner]:
 
 def spec_of(builder: TrialBuilder, architecture: str, **knobs: float) -> TrialSpec:
     point = {"lr": 1e-3, **knobs}
-    return builder.build("search/0", label="#0", space=architecture, architecture=architecture, point=point)
+    space = Space(name=architecture, architecture=architecture, parameters=(), defaults={})
+    return builder.build("search/0", label="#0", space=space, point=point)
 
 
 def run(runner: LaneRunner, task: Task, starts: dict[int, TrialSpec], until: dict[int, int]) -> Report:

@@ -263,3 +263,13 @@ def test_fourier_features_are_those_of_numpy() -> None:
     for lane in range(2):
         expected = embeddings.fourier_features(x[lane].numpy(), B[lane].double().numpy())
         np.testing.assert_allclose(fourier_features(x, B.double())[lane].numpy(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_lies_far_outside_a_gaussian_is_nothing_and_has_no_gradient(dtype: torch.dtype) -> None:
+    z = torch.tensor([[[100.0], [1e4]]], dtype=dtype, requires_grad=True)
+    out = gauss(z, torch.ones((1, 1, 1), dtype=dtype), torch.zeros((1, 1), dtype=dtype), torch.ones(1, dtype=dtype))
+    out.sum().backward()
+    assert out.max() < 1e-37
+    assert z.grad is not None
+    assert z.grad.abs().max() < 1e-30

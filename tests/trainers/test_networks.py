@@ -699,7 +699,9 @@ class TestAModuleOfOnesOwn:
 
         register_architecture("own", module_architecture(build))
         network = configured("own")
-        with pytest.raises(ConfigError, match=r"^own must return \(points, channels\) = \(5, 1\), but got \(5, 2\)$"):
+        with pytest.raises(
+            ConfigError, match=r"^own must return \(points, channels\), here \(2, 1\), but got \(2, 2\)$"
+        ):
             render(network, initial_tensors(network, 0), grid(5))
 
     def test_winnows_rules_initialise_it(self) -> None:
