@@ -137,7 +137,7 @@ def _grid_dims(shape: tuple[int, ...], crop: Crop, source: str) -> int:
     if asked not in (ndim, ndim - 1) or not 1 <= asked <= 3:
         option = f"--dims {asked}" if crop.dims is not None else f"--kind {crop.kind}"
         choices = " or ".join(str(dims) for dims in (ndim - 1, ndim) if 1 <= dims <= 3)
-        raise SignalError(f"{source}: the grid of an array of shape {shape} must have {choices} axes, but got {option}")
+        raise SignalError(f"{source}: --dims of an array of shape {shape} must be {choices}, but got {option}")
     return asked
 
 

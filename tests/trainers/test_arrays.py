@@ -278,16 +278,20 @@ BAD_ARRAYS: dict[str, tuple[Any, Crop, str]] = {
     "dims too many": (
         noise(40),
         Crop(dims=2),
-        "the grid of an array of shape (40,) must have 1 axes, but got --dims 2",
+        "--dims of an array of shape (40,) must be 1, but got --dims 2",
     ),
     "dims too few": (
         noise(8, 9, 5),
         Crop(dims=1),
-        "the grid of an array of shape (8, 9, 5) must have 2 or 3 axes, but",
+        "--dims of an array of shape (8, 9, 5) must be 2 or 3, but got --dims 1",
     ),
-    "dims 3 of 4-D": (noise(4, 4, 4, 4), Crop(dims=2), "the grid of an array of shape (4, 4, 4, 4) must have 3 axes"),
+    "dims 3 of 4-D": (noise(4, 4, 4, 4), Crop(dims=2), "--dims of an array of shape (4, 4, 4, 4) must be 3, but"),
     "kind and dims differ": (noise(8, 9), Crop(dims=2, kind="audio"), "--kind must be image, which this is, but got"),
-    "kind of other axes": (noise(40), Crop(kind="volume"), "the grid of an array of shape (40,) must have 1 axes, but"),
+    "kind of other axes": (
+        noise(40),
+        Crop(kind="volume"),
+        "--dims of an array of shape (40,) must be 1, but got --kind volume",
+    ),
     "mono image": (noise(8, 9, 3), Crop(channels="mono"), "--channels mono is for audio, but this is of kind image"),
 }
 
