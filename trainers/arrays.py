@@ -59,7 +59,8 @@ def read_array(path: Path, crop: Crop, member: str | None = None) -> Signal:
         if array.ndim == dims:
             array = array[..., None]
         total = array.shape[:-1]
-        raw, start = _cropped(array, crop, total, source)
+        with np.errstate(over="ignore"):  # beyond float64 is infinite, and refused as such
+            raw, start = _cropped(array, crop, total, source)
     kind = _kind(raw, array.dtype, dims, crop)
     check_kind(crop, kind, source)
     if crop.channels == "mono":
@@ -82,25 +83,26 @@ def _open(path: Path, member: str | None, source: str, stack: ExitStack) -> NDAr
         # numpy warns of headers that Python 2 wrote, and of shapes that overflow, which it refuses.
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-            if isinstance(loaded, NpzFile):
-                archive = stack.enter_context(loaded)
+            file = stack.enter_context(path.open("rb"))
+            if file.read(2) == b"PK":
+                file.seek(0)
+                archive = stack.enter_context(np.load(file, allow_pickle=False))
                 return np.asarray(archive[_member(archive, member, source)])
+            if member is not None:
+                raise SignalError(f"{source}: the file must be an .npz to hold {member!r}, but it is one array")
+            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except SignalError:
         raise
     except MemoryError as error:
         raise SignalError(f"{source}: an array must fit into memory, but: {_one_line(error)}") from error
     except _DAMAGED as error:
-        raise SignalError(f"{source}: {_rule(str(error))}, but: {_one_line(error)}") from error
-    if member is not None:
-        raise SignalError(f"{source}: the file must be an .npz to hold {member!r}, but it is one array")
-    return np.asarray(loaded)
+        raise SignalError(f"{source}: {_rule(str(error))}, but: {_one_line(error)[:200]}") from error
 
 
 def _rule(reason: str) -> str:
-    if "bject" in reason:  # numpy's words for an array of Python objects
+    if reason.startswith("Object arrays") or "Python objects" in reason:  # numpy's words for an array of Python objects
         return "an array must hold real numbers, nothing pickled"
-    if "mmap length" in reason or "EOF" in reason:
+    if "mmap length" in reason or "EOF: reading" in reason:
         return "the file is truncated: it must hold as many numbers as it announces"
     return "a signal must be an array that numpy reads"
 
@@ -135,7 +137,7 @@ def _grid_dims(shape: tuple[int, ...], crop: Crop, source: str) -> int:
     if asked not in (ndim, ndim - 1) or not 1 <= asked <= 3:
         option = f"--dims {asked}" if crop.dims is not None else f"--kind {crop.kind}"
         choices = " or ".join(str(dims) for dims in (ndim - 1, ndim) if 1 <= dims <= 3)
-        raise SignalError(f"{source}: the grid of an array of shape {shape} must have {choices} axes, but got {option}")
+        raise SignalError(f"{source}: --dims of an array of shape {shape} must be {choices}, but got {option}")
     return asked
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from trainers.crops import box
 from trainers.signals import Array, Crop, Signal, SignalError, build_signal, check_kind
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 """Those of pixels alone: no EPS, which Pillow gives to Ghostscript."""
 
 _CONVERTED = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "P": "RGBA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 """What modes of 8 bit are read as; all others (CMYK, YCbCr, LAB, HSV) as RGB."""
 
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, struct.error)
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, OverflowError, struct.error)
 """What Pillow's readers raise on files that break their format's rules."""
 
 
@@ -36,8 +38,7 @@ def read_image(path: Path, crop: Crop) -> Signal:
     source = str(path)
     check_kind(crop, "image", source)
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as file:
-            warnings.simplefilter("ignore")  # sloppy metadata; what matters is an error
+        with _quiet(), Image.open(path, formats=FORMATS) as file:
             # A camera's MPO holds the photograph, then previews of it.
             frames = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
             if frames > 1:
@@ -63,14 +64,21 @@ def read_image(path: Path, crop: Crop) -> Signal:
 def is_image(path: Path) -> bool:
     """Whether the content begins as that of an image."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             Image.open(path, formats=FORMATS).close()
     except Image.DecompressionBombError:
         return True
     except _DAMAGED:
         return False
     return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings of sloppy metadata: what matters is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _numbers(image: Image.Image, file_format: str) -> tuple[Array, tuple[float, float] | None]:

@@ -238,7 +238,7 @@ def build_signal(
         part, advice = (
             ("", "")
             if shape == total
-            else (f" the middle {_spell(shape)} of {_spell(total)}", "; choose another with --crop")
+            else (f" of the middle {_spell(shape)} of {_spell(total)}", "; choose another with --crop")
         )
         raise SignalError(
             f"{source}: a signal must not be constant, but all samples{part} are {_few(values[0])}{advice}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from search.cli import main
 
@@ -55,6 +56,17 @@ def bad(tmp_path: Path) -> Path:
     soundfile.write(folder / "silent-middle.wav", np.r_[np.ones(50), np.zeros(1900), np.ones(50)], 8000)
     soundfile.write(folder / "nan.wav", np.r_[wave, np.nan], 8000, subtype="FLOAT")
     soundfile.write(folder / "inf.wav", np.r_[wave, np.inf], 8000, subtype="FLOAT")
+    grey = (np.arange(400) % 251).astype(np.uint8).reshape(20, 20)
+    Image.fromarray(grey).save(folder / "good.png")
+    Image.fromarray(grey[:1]).save(folder / "thin.png")
+    Image.fromarray(np.full((20, 20), 9, dtype=np.uint8)).save(folder / "constant.png")
+    (folder / "text.png").write_text("this is not an image\n" * 50)
+    (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF")
+    (folder / "text").write_text("this is nothing\n" * 50)
+    np.save(folder / "five.npy", np.ones((4, 4, 4, 4, 4)))
+    np.save(folder / "complex.npy", wave + 1j)
+    np.save(folder / "objects.npy", np.array([{}] * 20), allow_pickle=True)
+    np.savez(folder / "two.npz", a=wave, b=grey)
     (folder / "unknown-key.toml").write_text("[search]\ntrails = 3\n")
     (folder / "broken.toml").write_text("[search\n")
     (folder / "file-in-the-way").write_text("")
@@ -83,6 +95,27 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "samples too many": (["{bad}/good.wav", "--samples", "2001"], "to the 2000 that there are, but got 2001"),
     "start beyond": (["{bad}/good.wav", "--start", "9"], "must lie within its 0.250 s"),
     "start no number": (["{bad}/good.wav", "--start", "soon"], "a number of seconds or 'loudest'"),
+    "1 x N image": (["{bad}/thin.png"], "at least 4 samples along each axis are needed, but it has 1 x 20"),
+    "constant image": (["{bad}/constant.png"], "must not be constant, but all samples are 9"),
+    "text as image": (["{bad}/text.png"], "must be an image that Pillow reads"),
+    "truncated image": (["{bad}/cut.jpg"], "must be an image that Pillow reads"),
+    "neither": (["{bad}/text"], "must be audio, an image or an array"),
+    "5-D array": (["{bad}/five.npy"], "must have 1 to 3 axes, and channels as its last or none, but it has 5 axes"),
+    "complex array": (["{bad}/complex.npy"], "must hold real numbers, but its type is complex128"),
+    "pickled array": (["{bad}/objects.npy"], "must hold real numbers, nothing pickled"),
+    "array of none": (["{bad}/two.npz:c"], "unknown array 'c'; known arrays: a, b"),
+    "several arrays": (["{bad}/two.npz"], "needs a name, FILE.npz:NAME; known arrays: a, b"),
+    "crop 0": (["{bad}/good.png", "--crop", "0x0"], "sizes joined by x, such as 128x128, but got crop='0x0'"),
+    "crop no sizes": (["{bad}/good.png", "--crop", "middle"], "sizes joined by x, such as 128x128"),
+    "crop too small": (["{bad}/good.png", "--crop", "3"], "from 4 samples along each axis to the 20 x 20"),
+    "crop beyond": (["{bad}/good.png", "--crop", "21x20"], "to the 20 x 20 that there are, but got 21x20"),
+    "crop of a recording": (["{bad}/good.wav", "--crop", "100"], "--crop is for images and volumes"),
+    "samples of an image": (["{bad}/good.png", "--samples", "100"], "--samples is for audio, but this has 2 axes"),
+    "dims 4": (["{bad}/good.png", "--dims", "4"], "`dims <= 3` must hold, but got dims=4"),
+    "kind unknown": (["{bad}/good.png", "--kind", "video"], "'video' is not one of"),
+    "kind of another": (["{bad}/good.png", "--kind", "volume"], "--kind must be image, which this is"),
+    "channels unknown": (["{bad}/good.wav", "--channels", "left"], "'left' is not one of"),
+    "winner of a volume": (["synthetic:torus", "--heuristic", "winner"], "is published for audio, image"),
     "width 0": (["{bad}/good.wav", "--width", "0"], "`1 <= width` must hold"),
     "width no number": (["{bad}/good.wav", "--width", "wide"], "'wide' is not a valid integer"),
     "depth absurd": (["{bad}/good.wav", "--depth", "1000"], "`depth <= 64` must hold"),
@@ -182,6 +215,36 @@ def test_predict_prints_the_document_of_the_contract(shell: Shell) -> None:
     assert entry["centroid"] == pytest.approx(0.65, abs=0.02)
     _, out, _ = shell("predict", BRIGHT, "--heuristic", "winner", "--json")
     assert set(json.loads(out)["signals"][0]["predictions"]) == {"winner"}
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["synthetic:texture", "--crop", "64x32"], "synthetic:texture: image, 64 x 32 samples, 3 channels, centroid "),
+        (["synthetic:torus", "--crop", "8"], "synthetic:torus: volume, 8 x 8 x 8 samples, 1 channel, centroid "),
+        (["synthetic:blob"], "synthetic:blob: occupancy, 32 x 32 x 32 samples, 1 channel, centroid "),
+        (["{bad}/two.npz:a"], "two.npz:a: audio, 2,000 samples, 1 channel, centroid "),
+        (["{bad}/good.png"], "good.png: image, 20 x 20 samples, 1 channel, centroid "),
+        (["{bad}/good.wav", "--channels", "all"], "good.wav: audio, 2,000 samples at 8000 Hz, centroid "),
+    ],
+)
+def test_predict_says_what_grid_a_signal_has(shell: Shell, bad: Path, words: list[str], line: str) -> None:
+    words = [word.format(bad=bad) for word in words]
+    code, out, err = shell("predict", *words)
+    assert (code, err) == (0, "")
+    assert line in out
+    _, out, _ = shell("predict", *words, "--json")
+    [entry] = json.loads(out)["signals"]
+    assert np.prod(entry["shape"]) == entry["samples"]
+    assert (entry["rate_hz"] is None) == ("Hz" not in line)
+    assert ("winner" in entry["predictions"]) == (entry["kind"] in ("audio", "image"))
+
+
+@pytest.mark.parametrize(("source", "crop"), [("synthetic:texture", "16x12"), ("synthetic:torus", "6")])
+def test_fit_takes_images_and_volumes(shell: Shell, source: str, crop: str) -> None:
+    code, out, _ = shell("fit", source, "--crop", crop, "--width", "8", "--depth", "2", "--steps", "5", "--json")
+    assert code == 0
+    assert json.loads(out)["status"] == ["done"]
 
 
 def test_fit_prints_the_document_and_uses_what_is_given(shell: Shell) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from search.config import StudySpec, read_spec
 from search.errors import SpecError, without_credentials
+from trainers.signals import Crop
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -43,6 +44,18 @@ def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
         ("[search]\ntrials = 0", "`1 <= trials` must hold, but got trials=0"),
         ('[search]\npruner = "median"', "pruner must be one of 'asha' or 'none', but got pruner=median"),
         ('[signal]\nstart = "soon"', "start must be a number of seconds or 'loudest', but got start=soon"),
+        ("[signal]\ncrop = 0", "crop must be one to three sizes joined by x, such as 128x128, but got crop=0"),
+        ("[signal]\ncrop = true", "crop must be one to three sizes joined by x, such as 128x128, but got crop=True"),
+        (
+            "[signal]\ncrop = [8, 8]",
+            "crop must be one to three sizes joined by x, such as 128x128, but got crop=[8, 8]",
+        ),
+        ("[signal]\ndims = 4", "`dims <= 3` must hold, but got dims=4"),
+        ('[signal]\nchannels = "left"', "channels must be one of 'mono' or 'all', but got channels=left"),
+        (
+            '[signal]\nkind = "video"',
+            "kind must be one of 'audio', 'image', 'volume' or 'occupancy', but got kind=video",
+        ),
         ("[workers]\ngpus_per_worker = -1", "`0.0 <= gpus_per_worker` must hold, but got gpus_per_worker=-1"),
         ('name = "../out"', "a name must begin with a letter or digit"),
         ("name = 3", "name: input should be a valid string, but got name=3"),
@@ -56,6 +69,27 @@ def test_a_broken_rule_is_said_in_one_line(tmp_path: Path, text: str, message: s
         read_spec(write(tmp_path, text), {})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("crop", ["", "x", "0", "-5", "1e3", "8.5", "8x", "x8", "8x0", "axb", "8 x 8", "8x8x8x8", "٨",
+                                  "9" * 10, "8x8\n"])  # fmt: skip
+def test_a_crop_that_names_no_sizes_is_refused(crop: str) -> None:
+    with pytest.raises(
+        SpecError, match=r"^crop must be one to three sizes joined by x, such as 128x128, but got crop="
+    ):
+        read_spec(None, {"signal": {"crop": crop}})
+
+
+@pytest.mark.parametrize(
+    ("crop", "box"), [("128x64", (128, 64)), ("8X9x10", (8, 9, 10)), ("64", (64,)), (64, (64,)), (None, None)]
+)
+def test_a_crop_names_samples_along_each_axis(crop: object, box: tuple[int, ...] | None) -> None:
+    assert read_spec(None, {"signal": {"crop": crop}}).signal.to_crop() == Crop(box=box)
+
+
+def test_every_signal_setting_reaches_the_readers() -> None:
+    values = {"samples": 100, "start": "loudest", "channels": "all", "dims": 1, "kind": "audio"}
+    assert read_spec(None, {"signal": values}).signal.to_crop() == Crop(**values)  # type: ignore[arg-type]
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:

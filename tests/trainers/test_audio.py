@@ -95,6 +95,36 @@ def test_stereo_is_read_as_the_mean_of_its_channels(tone: Array, write: Writer) 
     assert signal.channels == 1
 
 
+def test_all_channels_of_a_recording_are_kept_where_asked_for(write: Writer) -> None:
+    values = np.random.default_rng(4).uniform(-0.4, 0.4, (3000, 3)) * [1.0, 0.5, 0.1]
+    values[1200:1300, 1] *= 4.0
+    source = str(write(values))
+    signal = read_signal(source, Crop(channels="all"))
+    assert (signal.shape, signal.channels, signal.kind) == ((3000,), 3, "audio")
+    np.testing.assert_array_equal(signal.values, values / np.max(np.abs(values)))
+    part = read_signal(source, Crop(channels="all", samples=100, start="loudest"))
+    energies = np.convolve(np.sum(values**2, axis=1), np.ones(100), mode="valid")
+    assert part.start == (int(np.argmax(energies)),)
+    assert read_signal(source, Crop(channels="mono")).digest == read_signal(source).digest
+
+
+def test_channels_that_cancel_can_be_kept(write: Writer) -> None:
+    source = str(write(np.ones((1000, 2)) * [0.5, -0.5]))
+    assert read_signal(source, Crop(channels="all")).values[0].tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("crop", "rule"),
+    [
+        (Crop(box=(32,)), "--crop is for images and volumes, but this has one axis; use --samples"),
+        (Crop(dims=2), "--dims must be 1, as this is of kind audio, but got --dims 2"),
+        (Crop(kind="image"), "--kind must be audio, which this is, but got --kind image"),
+    ],
+)
+def test_options_of_other_signals_are_refused(crop: Crop, rule: str, tone: Array, write: Writer) -> None:
+    assert message_of(write(tone), crop).endswith(f": {rule}")
+
+
 def test_a_long_recording_is_read_block_by_block_to_the_same_samples(write: Writer) -> None:
     ramp = np.linspace(-1.0, 1.0, (1 << 20) + 1000)
     signal = read_signal(str(write(ramp)), Crop(samples=(1 << 20) + 500))

@@ -23,6 +23,11 @@ def test_the_psnr_of_an_image_is_the_usual_one_on_zero_to_one() -> None:
     assert psnr_db(mse, "image") == pytest.approx(usual)
 
 
+def test_volumes_are_scored_as_audio_and_occupancy_as_images() -> None:
+    assert psnr_db(0.01, "volume") == psnr_db(0.01, "audio") == pytest.approx(20.0)
+    assert psnr_db(0.01, "occupancy") == psnr_db(0.01, "image")
+
+
 def test_the_psnr_of_a_perfect_fit_is_finite() -> None:
     assert psnr_db(0.0, "audio") == pytest.approx(3000.0)
 

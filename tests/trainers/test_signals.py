@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from trainers.signals import Crop, Signal, SignalError, read_signal
+<<<<<<< HEAD
 from trainers.synthetic import AMPLITUDES, shaped_noise
 from trainers.tasks import build_task
+=======
+from trainers.synthetic import AMPLITUDES, GRIDS, pink_image, shaped_noise
+from trainers.tasks import TASKS, build_task
+>>>>>>> w3-signals
 
 
 def signal_of(values: np.ndarray, shape: tuple[int, ...], kind: str = "audio") -> Signal:
@@ -78,14 +83,15 @@ def test_the_power_of_a_task_is_that_of_its_signal() -> None:
     assert build_task(signal).power == pytest.approx(signal.power, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", AMPLITUDES)
+@pytest.mark.parametrize("name", [*AMPLITUDES, *GRIDS])
 def test_a_synthetic_signal_is_the_same_every_time(name: str) -> None:
     first, second = (read_signal(f"synthetic:{name}") for _ in range(2))
     assert first.digest == second.digest
 
 
 def test_the_synthetic_signals_differ() -> None:
-    assert len({read_signal(f"synthetic:{name}").digest for name in AMPLITUDES}) == len(AMPLITUDES)
+    names = [*AMPLITUDES, *GRIDS]
+    assert len({read_signal(f"synthetic:{name}").digest for name in names}) == len(names)
 
 
 @pytest.mark.parametrize(("name", "psi"), [("tone", 0.1), ("bright", 0.65)])
@@ -123,8 +129,10 @@ def test_the_loudest_window_of_a_synthetic_signal_has_the_most_energy() -> None:
 
 
 def test_an_unknown_synthetic_signal_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SignalError, match="unknown synthetic signal; known signals: synthetic:tone, "):
+    with pytest.raises(SignalError) as caught:
         read_signal("synthetic:violet")
+    known = ", ".join(f"synthetic:{name}" for name in ("tone", "pink", "bright", "texture", "torus", "blob"))
+    assert str(caught.value) == f"synthetic:violet: unknown synthetic signal; known signals: {known}"
 
 
 @pytest.mark.parametrize(
@@ -150,3 +158,43 @@ def test_shaped_noise_has_exactly_the_given_amplitudes() -> None:
 def test_shaped_noise_follows_its_seed() -> None:
     first, second = shaped_noise(np.ones(65), 1), shaped_noise(np.ones(65), 2)
     assert np.max(np.abs(first - second)) > 0.01
+
+
+def test_a_pink_image_has_exactly_the_amplitude_of_one_over_f() -> None:
+    image = pink_image(32, seed=5)
+    f = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32)[None, :])
+    f[0, 0] = np.inf  # the mean is 0
+    assert image.shape == (32, 32)
+    np.testing.assert_allclose(np.abs(np.fft.fft2(image)), 1.0 / f, atol=1e-12)
+
+
+def test_the_channels_of_the_texture_share_a_disc_and_differ_in_noise() -> None:
+    signal = read_signal("synthetic:texture")
+    values = signal.values * signal.peak + signal.offset
+    inside = np.hypot(*signal.coordinates().T) < 0.6
+    means = values[inside].mean(axis=0) - values[~inside].mean(axis=0)
+    assert np.all(np.abs(means - 1.0) < 0.5)
+    noise = values - inside[:, None]
+    np.testing.assert_allclose(noise.std(axis=0), 0.25)
+    assert np.all(np.abs(np.corrcoef(noise.T) - np.eye(3)) < 0.5)
+
+
+def test_the_torus_is_a_signed_distance() -> None:
+    signal = read_signal("synthetic:torus")
+    distances = (signal.values * signal.peak).reshape(signal.shape)
+    x, y, z = signal.coordinates().T
+    # A literal search over 4,000 points of the surface, for a few points of the grid.
+    around, across = np.meshgrid(np.linspace(0, 2 * np.pi, 80), np.linspace(0, 2 * np.pi, 50))
+    ring = 0.6 + 0.25 * np.cos(across)
+    surface = np.stack([ring * np.cos(around), ring * np.sin(around), 0.25 * np.sin(across)], axis=-1).reshape(-1, 3)
+    for point in (0, 5000, 16_912, 20_000, 32_767):
+        nearest = np.linalg.norm(surface - (x[point], y[point], z[point]), axis=1).min()
+        assert abs(distances.reshape(-1)[point]) == pytest.approx(nearest, abs=0.01)
+    volume = np.sum(distances < 0) * (2 / 31) ** 3
+    assert volume == pytest.approx(2 * np.pi**2 * 0.6 * 0.25**2, rel=0.05)
+
+
+def test_the_blob_is_partly_inside() -> None:
+    values = read_signal("synthetic:blob").values
+    assert set(np.unique(values)) == {-1.0, 1.0}
+    assert 0.01 < np.mean(values > 0) < 0.3
