@@ -109,14 +109,14 @@ class Capacity(Space):
         return width
 
     def to_search(self, point: Mapping[str, Any]) -> dict[str, Value]:
-        """The base's coordinates at the point's own width, the depth, and the share of the budget that is used."""
+        """The base's coordinates at the point's own width, the depth, and the smallest share that gives the width."""
         checked = self.check(point)
         base, shape = self._split(checked)
         width, depth = int(shape["width"]), int(shape["depth"])
         values = {
             **self.base.at_width(width).to_search(base),
             "depth": depth,
-            "share": self.num_weights(base, width, depth) / self.max_weights,
+            "share": self._share(base, width, depth),
         }
         return {p.name: values[p.name] for p in self.searched if p.name in values}
 
@@ -168,6 +168,12 @@ class Capacity(Space):
             "min_width": MIN_WIDTH,
             "base": self.base.describe(),
         }
+
+    def _share(self, point: Point, width: int, depth: int) -> float:
+        """What is used of the budget; the smallest share that is aimed at where that gives the same width."""
+        used = self.num_weights(point, width, depth) / self.max_weights
+        least = self.min_share
+        return least if used < least and self.largest_width(point, depth, least) == width else used
 
     def _split(self, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The base's part and the shape."""

@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 
 from trainers.signals import Crop, Signal, SignalError, read_signal
-<<<<<<< HEAD
-from trainers.synthetic import AMPLITUDES, shaped_noise
-from trainers.tasks import build_task
-=======
 from trainers.synthetic import AMPLITUDES, GRIDS, pink_image, shaped_noise
-from trainers.tasks import TASKS, build_task
->>>>>>> w3-signals
+from trainers.tasks import build_task
 
 
 def signal_of(values: np.ndarray, shape: tuple[int, ...], kind: str = "audio") -> Signal:
