@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from spaces.laws import LAWS
+from spaces.laws import laws_for
 from spaces.noise import BANDWIDTH_LOW_RAD, HIDDEN_W, S1_MAX, NoiseScales, Ridge, noise_bandwidth
 from spaces.parameters import POSITIVE, Float, PointError
 from spaces.space import Space
@@ -81,9 +81,7 @@ def _siren(spectrum: Spectrum, width: int) -> Space:
 def _siren2(spectrum: Spectrum, width: int) -> Space:
     """SIREN^2: noise scales of the first two layers; s0 from 1 rad to twice Nyquist or what a law gives."""
     points = {
-        law.name: law.point(spectrum, width=width)
-        for law in LAWS.values()
-        if law.space == "siren2" and law.reason_against(spectrum) is None
+        law.name: law.point(spectrum, width=width) for law in laws_for(spectrum).values() if law.space == "siren2"
     }
     bands = [noise_bandwidth(NoiseScales(point["s0"], point["s1"]), width) for point in points.values()]
     published = {"s0": 30.0, "s1": 0.25} | points.get("winner", {})  # by hand where nothing is published
