@@ -229,7 +229,7 @@ def _sum_bins(amplitudes: Array, index: NDArray[np.intp], weights: Array, num: i
     leading = amplitudes.shape[: amplitudes.ndim - weights.ndim]
     lines = (amplitudes * weights).reshape(-1, index.size)
     sums = [np.bincount(index.ravel(), weights=line, minlength=num)[1:] for line in lines]
-    return np.asarray(sums).reshape(*leading, num - 1)
+    return np.asarray(sums, dtype=np.float64).reshape(*leading, num - 1)
 
 
 @lru_cache(maxsize=4)
