@@ -25,12 +25,12 @@ class Candidate:
     Attributes:
         label: `#17`, or a reference's name.
         record: of the trial or reference fit that brought it here.
-        architecture: of its network.
+        space: that its point is of.
     """
 
     label: str
     record: Record
-    architecture: str
+    space: Space
 
     def specs(self, builder: TrialBuilder, purpose: Purpose, repeats: int, *, keep: bool = False) -> list[TrialSpec]:
         """One trial for each seed."""
@@ -38,8 +38,7 @@ class Candidate:
             builder.build(
                 f"{purpose}/{self.label}/{repeat}",
                 label=self.label,
-                space=self.record.space,
-                architecture=self.architecture,
+                space=self.space,
                 point=self.record.point,
                 purpose=purpose,
                 repeat=repeat,
@@ -53,10 +52,7 @@ def leading(trials: Sequence[Record], space: Space) -> list[Candidate]:
     """The five points of highest PSNR among the trials that ran to their end, best first."""
     complete = [r for r in trials if r.state is State.COMPLETE and r.psnr_db is not None]
     complete.sort(key=lambda record: (-(record.psnr_db or 0.0), record.number))
-    return [
-        Candidate(label=record.label, record=record, architecture=space.architecture)
-        for record in complete[:NUM_LEADING]
-    ]
+    return [Candidate(label=record.label, record=record, space=space) for record in complete[:NUM_LEADING]]
 
 
 def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record]) -> Candidate | None:
@@ -76,7 +72,7 @@ def judged(references: Sequence[Reference], records: Sequence[Record]) -> list[C
     """Every reference at its best learning rate."""
     best = [(reference, best_of(reference, records)) for reference in references]
     return [
-        Candidate(label=reference.name, record=record, architecture=reference.space.architecture)
+        Candidate(label=reference.name, record=record, space=reference.space)
         for reference, record in best
         if record is not None
     ]

@@ -15,7 +15,7 @@ from search.trial import TrialBuilder
 from spaces.catalog import build_space
 from spaces.space import Space
 from spaces.spectrum import Spectrum
-from trainers.config import FitConfig, NetworkConfig
+from trainers.config import FitConfig
 from trainers.signals import Crop, Signal, SignalError, read_signal
 from trainers.tasks import TASKS, Task
 
@@ -44,15 +44,8 @@ class Plan:
 
     @property
     def num_weights(self) -> int:
-        """Weights and biases of a network: with more of them than samples, a fit can memorise."""
-        shape = self.builder
-        return NetworkConfig(
-            architecture=self.space.architecture,
-            width=shape.width,
-            depth=shape.depth,
-            dims=shape.dims,
-            channels=shape.channels,
-        ).num_weights
+        """Weights and biases of the published default: with more of them than samples, a fit can memorise."""
+        return self.builder.network(self.space, self.space.complete({})).num_weights
 
 
 def read_signals(sources: Sequence[str], crop: Crop) -> list[Signal]:

@@ -107,8 +107,7 @@ def fit_point(
         builder.build(
             f"fit/{repeat}",
             label=f"seed {repeat}",
-            space=space,
-            architecture=searched.architecture,
+            space=searched,
             point=point,
             repeat=repeat,
         )

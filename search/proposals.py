@@ -134,8 +134,7 @@ class Proposals:
         spec = self._builder.build(
             f"search/{trial.number}",
             label=f"#{trial.number}",
-            space=self._space.name,
-            architecture=self._space.architecture,
+            space=self._space,
             point=self._space.check(point),
             rungs=self._rungs,
         )

@@ -41,8 +41,7 @@ class Reference:
             builder.build(
                 reference_key(self.name, point),
                 label=self.name,
-                space=self.space.name,
-                architecture=self.space.architecture,
+                space=self.space,
                 point=point,
             )
             for point in self.points

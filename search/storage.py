@@ -200,13 +200,22 @@ class StudyStorage:
         frozen = self.search.tell(trial, value, state=_STATES[outcome.state])
         return _to_record(frozen)
 
-    def tell_reference(self, space: Space, record: Record) -> None:
-        """Let the sampler learn from a reference that it could have proposed; once, and not counted as a trial."""
-        if record.state is not State.COMPLETE or record.psnr_db is None or space.reason_not_proposed(record.point):
+    def tell_reference(self, space: Space, record: Record, *, width: int, depth: int) -> None:
+        """Let the sampler learn from a reference that it could have proposed; once, and not counted as a trial.
+
+        Args:
+            space: that is searched; the reference may be of another one that it contains.
+            record: of the reference.
+            width, depth: of the reference's network, where its point does not name them.
+        """
+        point = space.translate(record.space, record.point, width=width, depth=depth)
+        if record.state is not State.COMPLETE or record.psnr_db is None or point is None:
+            return
+        if space.reason_not_proposed(point):
             return
         told = {trial.user_attrs.get("told") for trial in self.search.get_trials(deepcopy=False)}
         if record.key not in told:
-            trial = told_trial(space, record.point, record.psnr_db, {"told": record.key, "point": dict(record.point)})
+            trial = told_trial(space, point, record.psnr_db, {"told": record.key, "point": point})
             self.search.add_trial(trial)
 
     def add_reference(self, outcome: Outcome) -> Record:

@@ -104,9 +104,10 @@ class StudyRun:
         self._display.references({name: record.psnr_db or 0.0 for name, record in best.items() if record})
         # In the order of the plan, not of their ends: the sampler's numbers must not depend on timing.
         by_key = {record.key: record for record in records}
+        shape = {"width": self._plan.builder.width, "depth": self._plan.builder.depth}
         for spec in specs:
-            if spec.space == self._plan.space.name and spec.key in by_key:
-                self._storage.tell_reference(self._plan.space, by_key[spec.key])
+            if spec.key in by_key:
+                self._storage.tell_reference(self._plan.space, by_key[spec.key], **shape)
 
     def _run_search(self) -> None:
         search = self._spec.search
@@ -206,7 +207,7 @@ class StudyRun:
             raise Interrupted(f"{title} of {self._plan.name}: the fits that ended are kept")
 
     def _candidate(self, found: Record) -> Candidate:
-        return Candidate(label=found.label, record=found, architecture=self._plan.space.architecture)
+        return Candidate(label=found.label, record=found, space=self._plan.space)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

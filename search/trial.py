@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from spaces.parameters import Value
+from spaces.parameters import Point, Value
+from spaces.space import Space
 from trainers.config import FitConfig, FitResult, NetworkConfig, Progress
+
+NO_KNOBS = ("architecture", "width", "depth", "lr")
+"""What a point may name beside the architecture's own values."""
 
 
 class Purpose(StrEnum):
@@ -132,35 +136,37 @@ class TrialBuilder:
     steps: int
     study_seed: int
 
+    def network(self, space: Space, point: Point) -> NetworkConfig:
+        """The network that a point describes; its width and depth are the study's where the point names none."""
+        return NetworkConfig(
+            architecture=space.architecture_of(point),
+            width=int(point.get("width", self.width)),
+            depth=int(point.get("depth", self.depth)),
+            dims=self.dims,
+            channels=self.channels,
+            knobs={name: float(value) for name, value in point.items() if name not in NO_KNOBS},
+        )
+
     def build(
         self,
         key: str,
         *,
         label: str,
-        space: str,
-        architecture: str,
-        point: Mapping[str, Value],
+        space: Space,
+        point: Point,
         purpose: Purpose = Purpose.SEARCH,
         repeat: int = 0,
         rungs: tuple[int, ...] = (),
         keep: bool = False,
     ) -> TrialSpec:
-        """The spec of `point`: its `lr` goes to the fit, everything else to the network."""
-        knobs = {name: float(value) for name, value in point.items() if name != "lr"}
+        """The spec of a point of `space`: its `lr` goes to the fit, everything else to the network."""
         return TrialSpec(
             key=key,
             label=label,
             task=self.task,
-            space=space,
+            space=space.name,
             point=dict(point),
-            network=NetworkConfig(
-                architecture=architecture,
-                width=self.width,
-                depth=self.depth,
-                dims=self.dims,
-                channels=self.channels,
-                knobs=knobs,
-            ),
+            network=self.network(space, point),
             fit=FitConfig(steps=self.steps, lr=float(point["lr"])),
             purpose=purpose,
             repeat=repeat,

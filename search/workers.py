@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -110,7 +110,7 @@ class Workers(Protocol):
 
 
 class LaneRunner:
-    """What runs inside a worker: lanes, in one stack for each family and shape of network.
+    """What runs inside a worker: lanes, in one stack for each stack key (family and shape of network).
 
     Args:
         lanes: trials side by side.
@@ -126,7 +126,7 @@ class LaneRunner:
         self._num_lanes = lanes
         self._device = device
         self._task = ""
-        self._stacks: dict[tuple[object, ...], FitStack] = {}
+        self._stacks: dict[Hashable, FitStack] = {}
         self._specs: dict[int, TrialSpec] = {}
 
     def close(self) -> None:
@@ -180,13 +180,15 @@ class LaneRunner:
 
     def _stack(self, spec: TrialSpec, task: Task) -> FitStack:
         from trainers.fit import FitStack
-        from trainers.networks import architecture_of
+        from trainers.networks import stack_key
 
-        network = spec.network
-        shape = (architecture_of(network).family, network.width, network.depth, network.dims, network.channels)
-        if shape not in self._stacks:
-            self._stacks[shape] = FitStack(task, network, num_lanes=self._num_lanes, device=self._device)
-        return self._stacks[shape]
+        key = stack_key(spec.network)
+        if key not in self._stacks:
+            # Stacks without lanes make room first: a search over widths would fill the memory with them.
+            used = {stack_key(running.network) for running in self._specs.values()}
+            self._stacks = {other: stack for other, stack in self._stacks.items() if other in used}
+            self._stacks[key] = FitStack(task, spec.network, num_lanes=self._num_lanes, device=self._device)
+        return self._stacks[key]
 
 
 def pick_device() -> str:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from spaces.laws import laws_for
 from spaces.noise import BANDWIDTH_LOW_RAD, HIDDEN_W, S1_MAX, NoiseScales, Ridge, noise_bandwidth
@@ -45,7 +44,7 @@ def build_space(name: str, spectrum: Spectrum, *, width: int, coordinates: str =
         raise PointError(f"unknown space {name!r}; known spaces: {', '.join(SPACES)}")
     space = SPACES[name](spectrum, width)
     if coordinates == "plain":
-        return replace(space, coordinates=None)
+        return space.in_plain_coordinates()
     if coordinates != "ridge":
         raise PointError(f"unknown coordinates {coordinates!r}; known coordinates: ridge, plain")
     return space

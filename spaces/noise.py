@@ -14,7 +14,7 @@ nyquist_rad: pi (N - 1) / 2, the highest angular frequency that N samples on [-1
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from spaces.parameters import Float, Parameter, Point, Value
@@ -101,6 +101,10 @@ class Ridge:
             Float(name="bandwidth", low=low, high=self.high, log=True, doc="noise bandwidth over Nyquist"),
             Float(name="s1", low=0.0, high=S1_MAX, doc="noise scale of the second layer"),
         )
+
+    def at_width(self, width: int) -> Ridge:
+        """The ridge of networks of another width, over the same bandwidths."""
+        return replace(self, width=width)
 
     def to_search(self, point: Point) -> dict[str, Value]:
         """(s0, s1) to (bandwidth / Nyquist, s1)."""

@@ -144,6 +144,19 @@ class Choice(_Parameter):
 Parameter: TypeAlias = Float | Int | Choice
 
 
+def spread(parameter: Parameter, num: int) -> list[Value]:
+    """At most `num` values over the search range, ends included, even on the parameter's scale; 1 is the middle."""
+    if isinstance(parameter, Choice):
+        return list(parameter.choices[:num])
+    shares = [index / (num - 1) for index in range(num)] if num > 1 else [0.5] * num
+    low, high = (math.log(end) if parameter.log else end for end in (parameter.low, parameter.high))
+    values = [low + share * (high - low) for share in shares]
+    values = [math.exp(value) for value in values] if parameter.log else values
+    # exp(log(x)) is not always x: the ends must not leave the range.
+    values = [min(max(value, parameter.low), parameter.high) for value in values]
+    return list(dict.fromkeys(round(value) if isinstance(parameter, Int) else value for value in values))
+
+
 def _check_range(parameter: _Parameter, low: float, high: float, log: bool, domain: Interval) -> None:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise PointError(f"{parameter.name}: the search range must be finite and low < high, got {low}..{high}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-from spaces.parameters import Parameter, Point, PointError, Value
+from spaces.parameters import Parameter, Point, PointError, Value, spread
 
 
 class Coordinates(Protocol):
@@ -38,6 +38,9 @@ class Coordinates(Protocol):
     def to_point(self, coordinates: Point) -> dict[str, Value]:
         """The inverse of `to_search`."""
 
+    def at_width(self, width: int) -> Coordinates:
+        """The same coordinates for networks of another width, with the same ranges."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
@@ -45,9 +48,10 @@ class Space:
 
     Attributes:
         name: as in the catalogue.
-        architecture: the network that a point of this space describes (a name of `trainers.networks`).
-        parameters: in the order in which they are shown.
+        architecture: the network that its points describe (a name of `trainers.networks`); "" where the point tells.
+        parameters: in the order in which they are shown; the main frequency parameter first.
         defaults: the published default of each parameter, used for what a caller leaves open.
+        swept_at: search coordinates that `sweep` holds elsewhere than at the published default.
         fixed: parameters that do not vary in this study, with their values; part of every point.
         coordinates: what is sampled, where it differs from the parameters.
     """
@@ -56,6 +60,7 @@ class Space:
     architecture: str
     parameters: tuple[Parameter, ...]
     defaults: Mapping[str, Value]
+    swept_at: Mapping[str, Value] = field(default_factory=dict)
     fixed: Mapping[str, Value] = field(default_factory=dict)
     coordinates: Coordinates | None = None
 
@@ -75,6 +80,10 @@ class Space:
     def names(self) -> tuple[str, ...]:
         """Names of all parameters, fixed ones included."""
         return tuple(parameter.name for parameter in self.parameters)
+
+    def architecture_of(self, point: Point) -> str:
+        """The network that `point` describes (a name of `trainers.networks`)."""
+        return self.architecture
 
     @property
     def searched(self) -> tuple[Parameter, ...]:
@@ -176,6 +185,43 @@ class Space:
             mixed = {parameter.name: point.pop(parameter.name) for parameter in self.coordinates.parameters}
             point.update(self.coordinates.to_point(mixed))
         return self.check(point)
+
+    def sweep(self, num: int) -> list[dict[str, Value]]:
+        """Points along the first searched coordinate, evenly over its range, on its scale.
+
+        The other coordinates stay at `swept_at`, else at the published default. A coordinate of whole numbers gives
+        each of them once at most, so there may be fewer points than `num`; one point alone is the middle one.
+
+        Raises:
+            PointError: everything is fixed.
+        """
+        if not self.searched:
+            raise PointError(f"space {self.name} has nothing to sweep: {', '.join(self.fixed)} are fixed")
+        first, *others = self.searched
+        held = {**self.to_search(self.complete({})), **self.swept_at}
+        held = {parameter.name: held[parameter.name] for parameter in others if parameter.name in held}
+        return [self.from_search({first.name: value, **held}) for value in spread(first, num)]
+
+    def translate(self, space_name: str, point: Point, *, width: int, depth: int) -> dict[str, Value] | None:
+        """The point of this space that describes the network of `point`, a point of the space of that name.
+
+        Args:
+            space_name: of the catalogue.
+            point: of that space.
+            width, depth: of the network, where `point` names none.
+
+        Returns:
+            None where this space has no such points.
+        """
+        return dict(point) if space_name == self.name else None
+
+    def at_width(self, width: int) -> Space:
+        """The same parameters and ranges with search coordinates for networks of another width."""
+        return replace(self, coordinates=self.coordinates.at_width(width)) if self.coordinates else self
+
+    def in_plain_coordinates(self) -> Space:
+        """This space with its parameters sampled as they are."""
+        return replace(self, coordinates=None)
 
     def describe(self) -> dict[str, Any]:
         """All that decides what this space is, as JSON-able data."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spaces.embeddings import EmbeddingError, num_weights
 
 MAX_CURVE_POINTS = 100
 """A curve is kept whole in storage and in MLflow; more points show nothing more on a screen."""
@@ -45,9 +47,31 @@ class NetworkConfig:
 
     @property
     def num_weights(self) -> int:
-        """Weights and biases of `depth` hidden layers and a linear output layer."""
-        hidden = (self.depth - 1) * self.width * (self.width + 1)
-        return self.width * (self.dims + 1) + hidden + self.channels * (self.width + 1)
+        """Trained weights and biases, without fixed frequencies; wire's complex weights count 2.
+
+        Raises:
+            ConfigError: the architecture is neither built in nor registered in this process, or lacks a knob.
+        """
+        if self.architecture in WEIGHT_COUNTS:
+            return WEIGHT_COUNTS[self.architecture](self)
+        try:
+            count = num_weights(
+                self.architecture,
+                width=self.width,
+                depth=self.depth,
+                dims=self.dims,
+                channels=self.channels,
+                knobs=self.knobs,
+            )
+        except EmbeddingError as error:
+            raise ConfigError(str(error)) from error
+        if count is None:
+            raise ConfigError(f"unknown architecture {self.architecture!r}: register it before its weights are counted")
+        return count
+
+
+WEIGHT_COUNTS: dict[str, Callable[[NetworkConfig], int]] = {}
+"""How to count the weights of registered architectures; `trainers.networks.register_architecture` fills it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Fit K networks of one family and shape side by side on one device; K = 1 is the plain case.
+"""Fit K networks of one stack key (family and shape) side by side on one device; K = 1 is the plain case.
 
 Every step is one pass over all points in chunks of rows, with the exact full-batch gradient, so the PSNR over all
 points before each update costs nothing. Lanes share matrix products and nothing else: each has its own weights, knobs,
@@ -19,7 +19,7 @@ from torch import Tensor
 from trainers.checkpoint import CheckpointError, pack, unpack
 from trainers.config import ConfigError, Curve, FitConfig, FitResult, NetworkConfig, Progress, Status
 from trainers.metrics import psnr_db, snr_db
-from trainers.networks import architecture_of, initial_tensors, render
+from trainers.networks import architecture_of, initial_tensors, render, stack_key
 from trainers.tasks import Task
 
 CHUNK_ROWS = {"cpu": 2_048, "cuda": 65_536}
@@ -30,11 +30,11 @@ DIVERGED_POWERS = 1e3
 
 
 class FitStack:
-    """Lanes for K networks of one family and shape on one device.
+    """Lanes for K networks of one stack key on one device; tensors that are not trained have no gradient.
 
     Args:
         task: the samples.
-        shape: any configuration of the family; its width, depth, dims and channels hold for every lane.
+        shape: any configuration; its stack key (family, tensor shapes) holds for every lane.
         num_lanes: K.
         device: "cpu" or "cuda".
     """
@@ -43,8 +43,9 @@ class FitStack:
         self.task = task
         self.device = torch.device(device)
         self.num_lanes = num_lanes
-        self._shape = (shape.width, shape.depth, shape.dims, shape.channels)
-        self._architecture = architecture_of(shape)
+        self._key = stack_key(shape)
+        self._fixed = architecture_of(shape).fixed
+        self._forward = architecture_of(shape).forward(shape)
         self._x = torch.from_numpy(task.coordinates).to(self.device)
         self._y = torch.from_numpy(task.values).to(self.device)
         self._power = task.power
@@ -58,24 +59,24 @@ class FitStack:
         Raises:
             CheckpointError: the checkpoint is damaged or belongs to another fit.
         """
-        shape = (network.width, network.depth, network.dims, network.channels)
-        if shape != self._shape or architecture_of(network).family != self._architecture.family:
-            raise ConfigError(f"every lane must have the stack's family and shape {self._shape}, but got {shape}")
+        if stack_key(network) != self._key:
+            raise ConfigError(f"every lane must be of the stack's key {self._key}, but got {stack_key(network)}")
         initial = initial_tensors(network, seed)
         for name, tensor in initial.items():
             if name not in self._tensors:
-                stacked = torch.zeros((self.num_lanes, *tensor.shape), device=self.device, requires_grad=True)
-                stacked.grad = torch.zeros_like(stacked)
+                stacked = torch.zeros((self.num_lanes, *tensor.shape), device=self.device)
+                if name not in self._fixed:
+                    stacked.requires_grad_()
+                    stacked.grad = torch.zeros_like(stacked)
                 self._tensors[name] = stacked
         architecture = architecture_of(network)
         for name, value in architecture.factors(architecture.complete_knobs(network)).items():
             self._factors.setdefault(name, torch.ones(self.num_lanes, device=self.device))[lane] = value
         views = {name: stacked.detach()[lane] for name, stacked in self._tensors.items()}
         for name, view in views.items():
-            grad = self._tensors[name].grad
-            assert grad is not None
             view.copy_(initial[name])
-            view.grad = grad[lane]
+            grad = self._tensors[name].grad
+            view.grad = None if grad is None else grad[lane]
         self._lanes[lane] = _Lane(views, network, fit, seed, self.task)
         if checkpoint:
             self._lanes[lane].restore_(checkpoint)
@@ -121,12 +122,12 @@ class FitStack:
     def _losses_and_gradients_(self) -> Tensor:
         """MSE over all points and channels of every lane, (K,); gradients are left in the tensors."""
         for tensor in self._tensors.values():
-            assert tensor.grad is not None
-            tensor.grad.zero_()
+            if tensor.grad is not None:
+                tensor.grad.zero_()
         losses = torch.zeros(self.num_lanes, device=self.device)
         rows = CHUNK_ROWS[self.device.type]
         for x, y in zip(torch.split(self._x, rows), torch.split(self._y, rows), strict=True):
-            output = self._architecture.forward(self._tensors, self._factors, x.expand(self.num_lanes, -1, -1))
+            output = self._forward(self._tensors, self._factors, x.expand(self.num_lanes, -1, -1))
             loss = (output - y).square().sum(dim=(1, 2)) / self._y.numel()
             # Lanes are independent: the gradient of the sum is each lane's own.
             torch.autograd.backward(loss.sum())
@@ -152,7 +153,8 @@ class _Lane:
         self._best_mse = math.inf
         self._best_step = 0
         self._curve: Curve = []
-        self._optimiser = torch.optim.Adam(views.values(), lr=fit.lr, fused=True)
+        self._trained = {name: view for name, view in views.items() if view.grad is not None}
+        self._optimiser = torch.optim.Adam(self._trained.values(), lr=fit.lr, fused=True)
 
     def update_(self, mse: float) -> None:
         """One step, given the MSE before it; the gradients lie in the views."""
@@ -161,7 +163,7 @@ class _Lane:
             return
         if mse < self._best_mse:
             self._best_mse, self._best_step = mse, self.step
-            for name, view in self._views.items():
+            for name, view in self._trained.items():
                 self.best[name].copy_(view)
         if self.step % self._fit.curve_every == 0:
             self._curve.append((self.step, psnr_db(mse, self._kind)))
@@ -214,16 +216,18 @@ class _Lane:
             raise CheckpointError(f"a checkpoint must hold all of a fit, but: {error}") from error
 
     def _restore_from_(self, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        device = next(iter(self._views.values())).device
+
         def tensor(name: str, like: tuple[int, ...]) -> Tensor:
             if arrays[name].shape != like:
                 raise ValueError(f"{name} has shape {arrays[name].shape}, not {like}")
-            return torch.from_numpy(arrays[name]).to(self._views["weight0"].device)
+            return torch.from_numpy(arrays[name]).to(device)
 
         for name, view in self._views.items():
             shape = tuple(view.shape)
             view.copy_(tensor(f"weights/{name}", shape))
             self.best[name].copy_(tensor(f"best/{name}", shape))
-            if facts["step"] > 0:
+            if facts["step"] > 0 and name in self._trained:
                 self._optimiser.state[view] = {
                     "step": tensor(f"adam/step/{name}", ()),
                     "exp_avg": tensor(f"adam/exp_avg/{name}", shape),

@@ -9,6 +9,7 @@ import torch
 from search.config import WorkerSettings
 from search.driver import Driver, FixedSource
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
+from spaces.catalog import build_space
 from trainers.signals import Signal
 from trainers.tasks import Task
 
@@ -41,8 +42,7 @@ def test_logical_gpus_place_workers_and_a_node_that_leaves_takes_no_trial_with_i
             builder.build(
                 f"search/{number}",
                 label="#0",
-                space="siren",
-                architecture="siren",
+                space=build_space("siren", signal.spectrum(), width=16),
                 point={"w_first": 9.0 + number, "lr": 1e-3},
                 rungs=(10, 20),
             )

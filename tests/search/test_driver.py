@@ -12,17 +12,23 @@ from search.driver import MAX_DEATHS, Drawn, Driver, FixedSource
 from search.errors import DriverError
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
 from search.workers import Event, InlineWorkers, Lost, Workers
+from spaces.catalog import build_space
 from trainers.config import Progress
 from trainers.fit import fit_network
-from trainers.signals import Signal
+from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import Task
 
-SIREN = {"space": "siren", "architecture": "siren"}
+SPECTRUM = read_signal("synthetic:bright", Crop(samples=256)).spectrum()
+SIREN = build_space("siren", SPECTRUM, width=16)
+SIREN2 = build_space("siren2", SPECTRUM, width=16)
 
 
 def specs_of(builder: TrialBuilder, num: int, **more: object) -> list[TrialSpec]:
     points = [{"w_first": 30.0 * (k + 1), "lr": 1e-3} for k in range(num)]
-    return [builder.build(f"search/{k}", label="#0", point=point, **SIREN, **more) for k, point in enumerate(points)]  # type: ignore[arg-type]
+    return [
+        builder.build(f"search/{k}", label="#0", space=SIREN, point=point, **more)  # type: ignore[arg-type]
+        for k, point in enumerate(points)
+    ]
 
 
 def drive(workers: Workers, source: FixedSource, task: Task, signal: Signal) -> bool:
@@ -136,9 +142,7 @@ def test_a_point_that_float32_cannot_hold_is_failed_with_advice(
     builder: TrialBuilder, task: Task, signal: Signal
 ) -> None:
     outcomes: list[Outcome] = []
-    spec = builder.build(
-        "search/0", label="#0", point={"s0": 1e300, "s1": 0.1, "lr": 1e-3}, space="siren2", architecture="siren2"
-    )
+    spec = builder.build("search/0", label="#0", point={"s0": 1e300, "s1": 0.1, "lr": 1e-3}, space=SIREN2)
     drive(InlineWorkers(), FixedSource([spec], outcomes.append), task, signal)
     assert outcomes[0].state is State.FAILED
     assert "float32" in outcomes[0].reason
@@ -148,7 +152,7 @@ def test_a_fit_that_leaves_for_good_is_pruned_with_its_best_value(
     builder: TrialBuilder, task: Task, signal: Signal
 ) -> None:
     outcomes: list[Outcome] = []
-    spec = builder.build("search/0", label="#0", point={"w_first": 30.0, "lr": 1e3}, **SIREN)
+    spec = builder.build("search/0", label="#0", point={"w_first": 30.0, "lr": 1e3}, space=SIREN)
     drive(InlineWorkers(), FixedSource([spec], outcomes.append), task, signal)
     assert outcomes[0].state is State.PRUNED
     assert outcomes[0].psnr_db is not None

@@ -46,9 +46,7 @@ def outcome_of(spec: Any, state: State = State.COMPLETE, psnr_db: float | None =
 
 def propose(study: StudyStorage, space: Space, builder: TrialBuilder) -> tuple[Any, Any]:
     trial, point = ask(study.search, space, 0)
-    spec = builder.build(
-        f"search/{trial.number}", label=f"#{trial.number}", space="siren2", architecture="siren2", point=point
-    )
+    spec = builder.build(f"search/{trial.number}", label=f"#{trial.number}", space=space, point=point)
     study.begin(trial, spec)
     return trial, spec
 
@@ -94,12 +92,10 @@ def test_running_trials_are_found_again_with_their_spec(
 
 def test_a_reference_is_told_once_and_is_not_a_trial(study: StudyStorage, space: Space, builder: TrialBuilder) -> None:
     point = space.complete({})
-    spec = builder.build(
-        "references/winner/lr=0.0001", label="winner", space="siren2", architecture="siren2", point=point
-    )
+    spec = builder.build("references/winner/lr=0.0001", label="winner", space=space, point=point)
     record = study.add_reference(outcome_of(spec))
-    study.tell_reference(space, record)
-    study.tell_reference(space, record)
+    study.tell_reference(space, record, width=16, depth=2)
+    study.tell_reference(space, record, width=16, depth=2)
     assert len(study.search.trials) == 1
     assert study.search.trials[0].value == record.psnr_db
     assert study.trials() == []
@@ -112,11 +108,10 @@ def test_a_reference_outside_the_search_range_is_not_told(
     spec = builder.build(
         "references/far/lr=1",
         label="far",
-        space="siren2",
-        architecture="siren2",
+        space=space,
         point={"s0": 1e9, "s1": 0.1, "lr": 1e-3},
     )
-    study.tell_reference(space, study.add_reference(outcome_of(spec)))
+    study.tell_reference(space, study.add_reference(outcome_of(spec)), width=16, depth=2)
     assert study.search.trials == []
 
 

@@ -15,14 +15,17 @@ from search.driver import Driver, FixedSource
 from search.errors import WorkersError
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
 from search.workers import InlineWorkers, Lost, Report, Segment, Start, Workers
+from spaces.catalog import build_space
 from trainers.config import Status
-from trainers.signals import Signal
+from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import Task
+
+SIREN2 = build_space("siren2", read_signal("synthetic:bright", Crop(samples=256)).spectrum(), width=16)
 
 
 def spec_of(builder: TrialBuilder, number: int = 0, **more: object) -> TrialSpec:
     point = {"s0": 30.0 * (number + 1), "s1": 0.2, "lr": 1e-3}
-    return builder.build(f"search/{number}", label="#0", space="siren2", architecture="siren2", point=point, **more)  # type: ignore[arg-type]
+    return builder.build(f"search/{number}", label="#0", space=SIREN2, point=point, **more)  # type: ignore[arg-type]
 
 
 def first_of(workers: Workers) -> int:
