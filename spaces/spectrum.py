@@ -168,11 +168,8 @@ def amplitude_spectra(
     if binning == "published" and (len(shape) > 2 or len(set(shape)) > 1):
         raise SpectrumError(f"the published binning is for 1-D and square 2-D grids, but the grid is {shape}")
     grid = to_grid(values, shape)
-    if len(shape) == 1:
-        spectra = amplitude(grid).sum(axis=-2)[..., 1:]
-    elif binning == "sound":
-        axes = tuple(range(-len(shape), 0))
-        spectra = _sum_bins(np.abs(np.fft.rfftn(grid, axes=axes)).sum(axis=axes[0] - 1), *_radial_bins(shape))
+    if len(shape) == 1 or binning == "sound":
+        spectra = _sound_spectra(grid, len(shape), 1)
     else:
         spectra = _sum_bins(np.abs(np.fft.fft2(grid)).sum(axis=-3), *_antidiagonal_bins(shape[0]))
     num_bins = spectra.shape[-1]
@@ -181,6 +178,11 @@ def amplitude_spectra(
     if not 1 <= bins <= num_bins:
         raise SpectrumError(f"`1 <= bins <= {num_bins}` must hold on a grid of {shape}, but got bins={bins}")
     return np.asarray(spectra[..., :bins])
+
+
+def power_spectra(values: NDArray[Any], shape: tuple[int, ...]) -> Array:
+    """|X|^2 in the sound bins of `amplitude_spectra`, summed over channels, without the mean."""
+    return _sound_spectra(to_grid(values, shape), len(shape), 2)
 
 
 def normalised(spectra: Array) -> Array:
@@ -223,6 +225,15 @@ def rms_frequency(values: NDArray[Any], shape: tuple[int, ...]) -> Array:
 
 _Bins: TypeAlias = tuple[NDArray[np.intp], Array, int]
 """For each frequency of a DFT, flattened: its bin, its weight; how many bins (bin 0 is the mean)."""
+
+
+def _sound_spectra(grid: Array, dims: int, exponent: int) -> Array:
+    """|X|^exponent of (..., channels, *shape) in bins of equal |k|, (..., bins)."""
+    axes = tuple(range(-dims, 0))
+    lines = (np.abs(np.fft.rfftn(grid, axes=axes)) ** exponent).sum(axis=axes[0] - 1)
+    if dims == 1:
+        return np.asarray(lines[..., 1:])
+    return _sum_bins(lines, *_radial_bins(grid.shape[-dims:]))
 
 
 def _sum_bins(amplitudes: Array, index: NDArray[np.intp], weights: Array, num: int) -> Array:
