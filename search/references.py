@@ -9,7 +9,7 @@ from search.objective import Objective, best_by
 from search.storage import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import baseline_w_first, build_space
-from spaces.laws import LAWS, LawError, law_named
+from spaces.laws import LawError, law_named, laws_for
 from spaces.parameters import Value
 from spaces.space import Space
 from spaces.spectrum import Spectrum
@@ -55,13 +55,13 @@ def reference_key(name: str, point: Mapping[str, Value]) -> str:
 
 
 def check_heuristics(names: Sequence[str], spectrum: Spectrum) -> list[str]:
-    """The heuristics to compare with: the named ones, or all that apply.
+    """The heuristics to compare with: the named ones, or all that apply (variants only where they are named).
 
     Raises:
         LawError: a named one is unknown or does not apply to such a signal.
     """
     if not names:
-        return [name for name, law in LAWS.items() if law.reason_against(spectrum) is None]
+        return list(laws_for(spectrum))
     for name in names:
         reason = law_named(name).reason_against(spectrum)
         if reason:

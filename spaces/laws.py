@@ -4,6 +4,7 @@ psi:  spectral centroid of the signal, 0 to 1
 C:    channels of the signal
 N:    samples along the longest axis
 B:    bandwidth that the noise scales give (spaces.noise), rad per coordinate unit
+variant: another reading of a published law, compared with only where it is named
 
 [Chandravamsi2025] arXiv 2509.09719, equations for s0 and s1; constants from the public code.
 """
@@ -11,7 +12,7 @@ B:    bandwidth that the noise scales give (spaces.noise), rad per coordinate un
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,6 +39,10 @@ class Law(Protocol):
     def space(self) -> str:
         """The space of the catalogue whose parameters it names."""
 
+    @property
+    def is_variant(self) -> bool:
+        """Whether it applies only where it is asked for by name."""
+
     def reason_against(self, spectrum: Spectrum) -> str | None:
         """Why the law says nothing about such a signal, or None if it does."""
 
@@ -47,7 +52,7 @@ class Law(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class WinnerConstants:
-    """s0 = s0_max (1 - exp(-a psi / C)), s1 = b psi / C."""
+    """s0 = s0_max (1 - exp(-a psi / C)), s1 = b psi / C; s0 in rad per coordinate unit."""
 
     s0_max: float
     a: float
@@ -62,17 +67,29 @@ WINNER_CONSTANTS: Mapping[str, WinnerConstants] = {
 """By kind of signal [Chandravamsi2025]. There are none for volumes: they are set by hand there."""
 
 
+PAPER_AUDIO_CONSTANTS = WinnerConstants(s0_max=3500.0, a=5.0, b=3.0)
+"""The paper's text [Chandravamsi2025]; it agrees with the public code on images."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Winner:
     """The published law: s0 = s0_max (1 - exp(-a psi / C)), s1 = b psi / C. The learning rate is left open.
 
     Its constants encode 150,000 samples and width 222; it knows neither N nor width.
+
+    Attributes:
+        constants: by kind of signal; other kinds are outside its domain.
+        centroid: the variant of psi, a name of `spaces.spectrum.CENTROIDS`.
+        channel_power: p in psi / C^p.
     """
 
     name: str = "winner"
     source: str = "[Chandravamsi2025] WINNER, constants of the public code"
     space: str = "siren2"
+    is_variant: bool = False
     constants: Mapping[str, WinnerConstants] = field(default_factory=lambda: WINNER_CONSTANTS)
+    centroid: str = "flattened"
+    channel_power: int = 1
 
     def reason_against(self, spectrum: Spectrum) -> str | None:
         """Kinds without published constants have no point."""
@@ -81,9 +98,17 @@ class Winner:
         return f"{self.name} is published for {', '.join(self.constants)}, but the signal is of kind {spectrum.kind}"
 
     def point(self, spectrum: Spectrum, *, width: int) -> dict[str, float]:
-        """s0 and s1; `width` has no influence."""
+        """s0 and s1; `width` has no influence.
+
+        Raises:
+            LawError: the kind of signal is outside the law's domain.
+        """
+        reason = self.reason_against(spectrum)
+        if reason:
+            raise LawError(reason)
         constants = self.constants[spectrum.kind]
-        psi = spectrum.centroid / spectrum.channels
+        centroid = spectrum.centroid if self.centroid == "flattened" else spectrum.centroids[self.centroid]
+        psi = centroid / spectrum.channels**self.channel_power
         return {"s0": constants.s0_max * (1.0 - math.exp(-constants.a * psi)), "s1": constants.b * psi}
 
 
@@ -99,6 +124,7 @@ class Bandwidth:
     name: str = "bandwidth"
     source: str = "winnow: B matched to the centroid, uncalibrated starting constants"
     space: str = "siren2"
+    is_variant: bool = False
     kappa: float = 1.0
     exponent: float = 1.5
     s1: float = 0.25
@@ -116,8 +142,69 @@ class Bandwidth:
         return {"s0": math.sqrt(max(needed**2 - uniform**2, 1.0)), "s1": self.s1, "lr": self.lr}
 
 
-LAWS: Mapping[str, Law] = {law.name: law for law in (Winner(), Bandwidth())}
+@dataclass(frozen=True, kw_only=True)
+class OwnLaw:
+    """A law of one's own from a function.
+
+    Attributes:
+        rule: (spectrum, width) to the values that it gives; what it leaves out is left open.
+        kinds: of signal that it is for; none named: all.
+    """
+
+    name: str
+    rule: Callable[[Spectrum, int], dict[str, float]]
+    kinds: tuple[str, ...] = ()
+    source: str = "one's own"
+    space: str = "siren2"
+    is_variant: bool = False
+
+    def reason_against(self, spectrum: Spectrum) -> str | None:
+        """Kinds that it is not for."""
+        if not self.kinds or spectrum.kind in self.kinds:
+            return None
+        return f"{self.name} is for {', '.join(self.kinds)}, but the signal is of kind {spectrum.kind}"
+
+    def point(self, spectrum: Spectrum, *, width: int) -> dict[str, float]:
+        """What the rule says."""
+        return self.rule(spectrum, width)
+
+
+_PUBLISHED: tuple[Law, ...] = (
+    Winner(),
+    Bandwidth(),
+    Winner(
+        name="winner-a5",
+        source="[Chandravamsi2025] WINNER, the paper's text: a = 5 for audio",
+        is_variant=True,
+        constants={"audio": PAPER_AUDIO_CONSTANTS},
+    ),
+    Winner(
+        name="winner-c2",
+        source="[Chandravamsi2025] WINNER as the public code computes it: its psi already holds 1/C, so 1/C^2 in all",
+        is_variant=True,
+        channel_power=2,
+    ),
+    Winner(
+        name="winner-rowwise",
+        source="[Chandravamsi2025] WINNER with the mean centroid of an image's rows in place of the raster-scan line's",
+        is_variant=True,
+        constants={"image": WINNER_CONSTANTS["image"]},
+        centroid="rowwise",
+    ),
+)
+
+LAWS: dict[str, Law] = {law.name: law for law in _PUBLISHED}
 """The laws that `--heuristic` knows by name."""
+
+
+def register_law(name: str, law: Law) -> None:
+    """Make a law of one's own known by name, as a heuristic: `register_law("mine", OwnLaw(name="mine", rule=...))`."""
+    LAWS[name] = law
+
+
+def laws_for(spectrum: Spectrum) -> dict[str, Law]:
+    """The laws that apply to such a signal without being asked for by name: no variants."""
+    return {name: law for name, law in LAWS.items() if not law.is_variant and law.reason_against(spectrum) is None}
 
 
 def law_named(name: str) -> Law:

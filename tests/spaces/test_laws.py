@@ -5,13 +5,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaces.laws import LAWS, Bandwidth, Law, LawError, Winner, WinnerConstants, law_named
+from spaces.laws import (
+    LAWS,
+    Bandwidth,
+    Law,
+    LawError,
+    OwnLaw,
+    Winner,
+    WinnerConstants,
+    law_named,
+    laws_for,
+    register_law,
+)
 from spaces.noise import NoiseScales, bandwidth
 from spaces.spectrum import Spectrum, nyquist_rad
 
 
 def spectrum_like(psi: float, *, kind: str = "audio", shape: tuple[int, ...] = (4096,), channels: int = 1) -> Spectrum:
-    return Spectrum(kind=kind, shape=shape, channels=channels, centroid=psi, nyquist_rad=nyquist_rad(max(shape)))
+    return Spectrum(
+        kind=kind,
+        shape=shape,
+        channels=channels,
+        centroid=psi,
+        nyquist_rad=nyquist_rad(max(shape)),
+        centroids={"flattened": psi, "rowwise": psi},
+    )
+
+
+def kind_of(law: Law) -> str:
+    return next(kind for kind in ("audio", "image") if law.reason_against(spectrum_like(0.3, kind=kind)) is None)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +130,13 @@ def test_the_bandwidth_law_applies_to_every_kind() -> None:
 class TestEveryLaw:
     @given(psi=st.floats(0.0, 1.0), num=st.integers(2, 1_000_000), width=st.integers(1, 4096))
     def test_its_scales_are_finite_and_not_negative(self, law: Law, psi: float, num: int, width: int) -> None:
-        point = law.point(spectrum_like(psi, shape=(num,)), width=width)
+        point = law.point(spectrum_like(psi, kind=kind_of(law), shape=(num,)), width=width)
         assert all(math.isfinite(value) and value >= 0.0 for value in point.values())
 
     @given(psi=st.floats(0.0, 0.99), more=st.floats(0.0, 0.01))
     def test_a_brighter_signal_gets_no_less_noise(self, law: Law, psi: float, more: float) -> None:
-        darker, brighter = (law.point(spectrum_like(value), width=64) for value in (psi, psi + more))
+        kind = kind_of(law)
+        darker, brighter = (law.point(spectrum_like(value, kind=kind), width=64) for value in (psi, psi + more))
         assert darker["s0"] <= brighter["s0"]
         assert darker["s1"] <= brighter["s1"]
 
@@ -135,3 +158,53 @@ def test_an_unknown_law_is_refused_with_the_known_ones() -> None:
 def test_a_law_with_other_constants_leaves_the_known_one_as_it_was() -> None:
     replace(Bandwidth(), kappa=2.0)
     assert LAWS["bandwidth"].point(spectrum_like(1.0), width=64) == Bandwidth().point(spectrum_like(1.0), width=64)
+
+
+def test_the_papers_text_has_a_smaller_first_scale_for_audio() -> None:
+    # a = 5 in place of 7: 3500 (1 - exp(-5 * 0.2)) = 2212.4, s1 = 3 * 0.2.
+    point = LAWS["winner-a5"].point(spectrum_like(0.2), width=64)
+    assert point == pytest.approx({"s0": 2212.421957, "s1": 0.6})
+    assert LAWS["winner-a5"].reason_against(spectrum_like(0.2, kind="image", shape=(8, 8))) is not None
+
+
+def test_the_public_code_divides_by_the_channels_twice() -> None:
+    # psi / C^2 = 0.9 / 9 = 0.1: 50 (1 - exp(-0.5)) = 19.673, s1 = 0.4 * 0.1.
+    colour = spectrum_like(0.9, kind="image", shape=(64, 64), channels=3)
+    assert LAWS["winner-c2"].point(colour, width=64) == pytest.approx({"s0": 19.673467, "s1": 0.04})
+    grey = spectrum_like(0.9, kind="image", shape=(64, 64))
+    assert LAWS["winner-c2"].point(grey, width=64) == LAWS["winner"].point(grey, width=64)
+
+
+def test_the_rowwise_variant_looks_at_the_rows_of_an_image() -> None:
+    # camera, 512 x 512: 0.312 flattened, 0.173 row-wise: 50 (1 - exp(-0.865)) = 28.948, s1 = 0.4 * 0.173.
+    camera = replace(spectrum_like(0.312, kind="image", shape=(512, 512)), centroids={"rowwise": 0.173})
+    assert LAWS["winner-rowwise"].point(camera, width=256) == pytest.approx({"s0": 28.9474, "s1": 0.0692}, rel=1e-4)
+    assert LAWS["winner-rowwise"].reason_against(spectrum_like(0.3)) is not None
+
+
+def test_variants_apply_only_where_they_are_named() -> None:
+    assert list(laws_for(spectrum_like(0.3))) == ["winner", "bandwidth"]
+    assert list(laws_for(spectrum_like(0.3, kind="image", shape=(8, 8)))) == ["winner", "bandwidth"]
+    assert list(laws_for(spectrum_like(0.3, kind="volume", shape=(8, 8, 8)))) == ["bandwidth"]
+    assert {name for name, law in LAWS.items() if law.is_variant} == {"winner-a5", "winner-c2", "winner-rowwise"}
+
+
+@pytest.mark.parametrize("name", ["winner", "winner-a5", "winner-c2", "winner-rowwise"])
+def test_a_published_law_asked_outside_its_domain_says_its_rule(name: str) -> None:
+    with pytest.raises(LawError, match=rf"^{name} is published for .*, but the signal is of kind volume$"):
+        LAWS[name].point(spectrum_like(0.3, kind="volume", shape=(8, 8, 8)), width=64)
+
+
+def test_a_law_of_ones_own_is_a_heuristic_like_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spaces.laws.LAWS", dict(LAWS))
+    quarter = OwnLaw(name="quarter", rule=lambda spectrum, width: {"s0": spectrum.nyquist_rad / 4, "s1": 0.0})
+    register_law("quarter", quarter)
+    spectrum = spectrum_like(0.3)
+    assert law_named("quarter").point(spectrum, width=64) == {"s0": spectrum.nyquist_rad / 4, "s1": 0.0}
+    assert "quarter" in laws_for(spectrum)
+
+
+def test_a_law_of_ones_own_can_be_for_some_kinds_alone() -> None:
+    law = OwnLaw(name="half", rule=lambda spectrum, width: {"s0": 1.0}, kinds=("volume",))
+    assert law.reason_against(spectrum_like(0.3, kind="volume", shape=(4, 4, 4))) is None
+    assert law.reason_against(spectrum_like(0.3)) == "half is for volume, but the signal is of kind audio"

@@ -1,0 +1,92 @@
+"""Untrained networks: of a space's points, from a few seeds, on the grid of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spaces.parameters import Point
+from spaces.space import Space
+from trainers.config import NetworkConfig
+from trainers.networks import render_stack, stack_key
+
+VALUES_PER_PASS = 2**24
+"""Output values that are held at a time: 64 MiB in float32, and as float64 spectra a few times that."""
+
+NO_KNOBS = ("architecture", "width", "depth", "lr")
+"""What a point may name beside the network's knobs."""
+
+
+class Grid(Protocol):
+    """What a Task says of its clean signal; which samples are trained on does not matter here."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Samples per axis."""
+
+    @property
+    def coordinates(self) -> NDArray[np.float32]:
+        """(points, dims) of the whole grid."""
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """(points, channels) on it."""
+
+
+def network_of(space: Space, point: Point, grid: Grid, *, width: int, depth: int) -> NetworkConfig:
+    """The network that a point describes on a grid; `width` and `depth` hold where the point names none."""
+    return NetworkConfig(
+        architecture=space.architecture_of(point),
+        width=int(point.get("width", width)),
+        depth=int(point.get("depth", depth)),
+        dims=grid.coordinates.shape[1],
+        channels=grid.values.shape[1],
+        knobs={name: float(value) for name, value in point.items() if name not in NO_KNOBS},
+    )
+
+
+def draw_seeds(seed: int, draws: int) -> list[int]:
+    """Seeds of the draws, the same for every point (common random numbers)."""
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(draws, np.uint64) >> np.uint64(1)]
+
+
+def render_untrained(
+    networks: Sequence[NetworkConfig], seeds: Sequence[int], grid: Grid, device: str = "cpu"
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """Every network's output on the whole grid, one batched pass for each stack key.
+
+    Args:
+        networks: in any order.
+        seeds: of each.
+        grid: coordinates and channels.
+        device: "cpu" or "cuda".
+
+    Yields:
+        Indices into `networks`, and their outputs (networks, points, channels): at most `VALUES_PER_PASS` at a time.
+    """
+    x = torch.from_numpy(grid.coordinates).to(device)
+    together = max(1, VALUES_PER_PASS // math.prod(grid.values.shape))
+    for group in _groups([stack_key(network) for network in networks]):
+        for start in range(0, len(group), together):
+            chosen = group[start : start + together]
+            outputs = render_stack([networks[i] for i in chosen], [seeds[i] for i in chosen], x)
+            yield chosen, outputs.cpu().numpy()
+
+
+def mean_and_error(draws: NDArray[Any]) -> tuple[float, float | None]:
+    """The mean over draws (draws,), and its standard error sd / sqrt(draws), None for a single one."""
+    values = np.asarray(draws, dtype=np.float64)
+    error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+    return float(values.mean()), error
+
+
+def _groups(keys: Sequence[Hashable]) -> list[list[int]]:
+    groups: dict[Hashable, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
