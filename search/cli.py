@@ -15,8 +15,10 @@ import click
 from search.config import StoreSettings, StudySpec, read_spec
 from search.errors import InputError, Interrupted, NothingFoundError, UsageError, WorldError, without_credentials
 from search.options import given, section_options
+from search.plugins import load_plugins
 
 if TYPE_CHECKING:
+    from spaces.parameters import Value
     from trainers.config import Progress
 
 DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -42,12 +44,16 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("signals", nargs=-1, required=True, metavar="SIGNAL...")
+@section_options("search", "heuristic", "space")
 @section_options("signal")
-@section_options("network", "width")
-@section_options("search", "heuristic")
+@section_options("network", "width", "depth")
+@section_options("search", "seed", "plugin")
 @json_option
 def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Print the spectrum of each signal and every law's point for it, at once."""
+    """Print the spectrum of each signal and every law's point for it, at once.
+
+    With --heuristic fresh the selector renders untrained networks of --space, which takes seconds.
+    """
     spec = _spec(None, options)
     from search.point import predict as predict_signals
 
@@ -55,7 +61,10 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
         signals,
         crop=spec.signal.to_crop(),
         heuristics=spec.search.heuristic,
+        space=spec.search.space,
         width=spec.network.width,
+        depth=spec.network.depth,
+        seed=spec.search.seed,
     )
     if as_json:
         _print_json(document)
@@ -66,7 +75,11 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
             f"centroid {entry['centroid']:.4f}, Nyquist {entry['nyquist_rad']:.0f} rad"
         )
         for name, point in entry["predictions"].items():
-            click.echo(f"  {name:<10} " + "  ".join(f"{key} = {value:.6g}" for key, value in point.items()))
+            click.echo(f"  {name:<10} " + "  ".join(f"{key} = {_spell_number(value)}" for key, value in point.items()))
+
+
+def _spell_number(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _spell_grid(entry: Mapping[str, Any]) -> str:
@@ -85,7 +98,7 @@ def _spell_grid(entry: Mapping[str, Any]) -> str:
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="a parameter's value; repeatable")
 @click.option("--heuristic", help="takes what --set leaves open from this heuristic")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="fits, each with its own seed")
-@section_options("search", "seed")
+@section_options("search", "seed", "plugin")
 @section_options("signal")
 @section_options("task")
 @section_options("network")
@@ -296,7 +309,9 @@ def _fail(message: str, code: int) -> int:
 
 def _spec(config: Path | None, options: Mapping[str, Any], top: Mapping[str, Any] | None = None) -> StudySpec:
     sections = ("signal", "task", "network", "fit", "search", "workers", "store")
-    return read_spec(config, {"": top or {}, **{section: given(section, options) for section in sections}})
+    spec = read_spec(config, {"": top or {}, **{section: given(section, options) for section in sections}})
+    load_plugins(spec.search.plugin)
+    return spec
 
 
 def _assignments(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -92,6 +92,9 @@ class NetworkSettings(_Section):
 
     width: int = Field(128, ge=1, le=8192, description="features of a hidden layer")
     depth: int = Field(4, ge=2, le=64, description="hidden layers")
+    max_weights: int | None = Field(
+        None, ge=1, description="searches width and depth too, of networks with at most so many weights and biases"
+    )
 
 
 class FitSettings(_Section):
@@ -112,6 +115,9 @@ class SearchSettings(_Section):
         "ridge", description="what the sampler draws: the bandwidth (ridge) or the parameters (plain)"
     )
     heuristic: tuple[str, ...] = Field((), description="prediction to compare with; repeatable (all unless given)")
+    plugin: tuple[Path, ...] = Field(
+        (), description="Python file that registers networks, spaces or heuristics of your own; repeatable"
+    )
     trials: int = Field(64, ge=1, le=1_000_000, description="points to propose")
     pruner: Literal["asha", "none"] = Field("asha", description="stop weak trials at rungs, or none")
     confirm: int = Field(5, ge=0, le=1000, description="fresh seeds that confirm the result; 0 skips")
@@ -187,7 +193,7 @@ class StudySpec(_Section):
     def settings_fingerprint(self) -> dict[str, Any]:
         """The settings that decide the results of a study; others may change when it is resumed."""
         search = self.search.model_dump(mode="json")
-        free = ("trials", "confirm", "heuristic")
+        free = ("trials", "confirm", "heuristic", "plugin")
         return {
             **self.signal.model_dump(mode="json"),
             "task": self.task_config.name,

@@ -7,12 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from search.config import StudySpec
+from search.config import NetworkSettings, StudySpec
 from search.errors import InputError
-from search.references import Reference, build_references, check_heuristics
+from search.heuristics import check_heuristics, predict_point
+from search.plugins import digest_of, load_plugins
+from search.references import Reference, build_references
 from search.rungs import rungs_of
 from search.trial import TrialBuilder
+from spaces.capacity import with_capacity
 from spaces.catalog import build_space
+from spaces.parameters import Point
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.config import FitConfig
@@ -76,6 +80,7 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
     """
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
+    load_plugins(spec.search.plugin)
     crop = spec.signal.to_crop()
 
     def read(source: str) -> tuple[Signal, Task]:
@@ -96,7 +101,7 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
     space = build_space(search.space, spectrum, width=width, coordinates=search.coordinates)
     if spec.fit.lr is not None:
         space = space.with_fixed("lr", spec.fit.lr)
-    heuristics = check_heuristics(search.heuristic, spectrum)
+    names = check_heuristics(search.heuristic, spectrum)
     builder = TrialBuilder(
         task=task.digest,
         width=width,
@@ -106,9 +111,17 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
         steps=spec.fit.steps,
         study_seed=search.seed,
     )
+    if spec.network.max_weights is not None:
+        space = _with_capacity(space, spec.network, builder)
+    depth = spec.network.depth
+    predictions = [
+        predict_point(heuristic, spectrum, task, space, width=width, depth=depth, seed=search.seed)
+        for heuristic in names
+    ]
     fingerprint = {
         **spec.settings_fingerprint(),
         "signal_sha256": signal.digest,
+        "plugin_sha256": digest_of(search.plugin),
         "space_fingerprint": space.fingerprint(),
         "decay": FitConfig.decay,
         "decay_every": FitConfig.decay_every,
@@ -120,10 +133,19 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
         task=task,
         spectrum=spectrum,
         space=space,
-        references=tuple(build_references(heuristics, spectrum, space, width=width, lr=spec.fit.lr)),
+        references=tuple(build_references(predictions, spectrum, space, width=width, lr=spec.fit.lr)),
         builder=builder,
         fingerprint=fingerprint,
     )
+
+
+def _with_capacity(space: Space, network: NetworkSettings, builder: TrialBuilder) -> Space:
+    assert network.max_weights is not None
+
+    def num_weights(point: Point, width: int, depth: int) -> int:
+        return builder.network(space, {**point, "width": width, "depth": depth}).num_weights
+
+    return with_capacity(space, network.max_weights, num_weights, width=network.width, depth=network.depth)
 
 
 def _stem(signal: Signal) -> str:

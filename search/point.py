@@ -6,37 +6,49 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from search.heuristics import check_heuristics, predict_point
 from search.plan import read_all
-from search.references import check_heuristics
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
-from spaces.laws import law_named
+from spaces.parameters import Value
 from trainers.config import Progress
 from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import TaskConfig, build_task
 
 
 def predict(
-    sources: Sequence[str], *, crop: Crop | None = None, heuristics: Sequence[str] = (), width: int = 128
+    sources: Sequence[str],
+    *,
+    crop: Crop | None = None,
+    heuristics: Sequence[str] = (),
+    space: str = "siren2",
+    width: int = 128,
+    depth: int = 4,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Spectrum and every law's point of each signal: the document of `winnow predict --json`.
 
     Args:
         sources: files or synthetic:NAME.
         crop: which samples.
-        heuristics: names of laws; all that apply unless given.
-        width: of the network, for the laws that know it.
+        heuristics: names of laws and selectors; all laws that apply unless given.
+        space: in which a selector chooses.
+        width, depth: of the network, for the heuristics that know it.
+        seed: of a selector's draws.
 
     Raises:
         InputError: signals that cannot be used.
         LawError: a named heuristic is unknown or does not apply.
     """
     signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
-    return {"signals": [_predict_one(signal, heuristics, width) for signal in signals]}
+    return {"signals": [_predict_one(signal, heuristics, space, width, depth, seed) for signal in signals]}
 
 
-def _predict_one(signal: Signal, heuristics: Sequence[str], width: int) -> dict[str, Any]:
-    spectrum = signal.spectrum()
+def _predict_one(
+    signal: Signal, heuristics: Sequence[str], space: str, width: int, depth: int, seed: int
+) -> dict[str, Any]:
+    spectrum, task = signal.spectrum(), build_task(signal)
+    searched = build_space(space, spectrum, width=width)
     return {
         "signal": signal.source,
         "kind": signal.kind,
@@ -47,7 +59,8 @@ def _predict_one(signal: Signal, heuristics: Sequence[str], width: int) -> dict[
         "centroid": spectrum.centroid,
         "nyquist_rad": spectrum.nyquist_rad,
         "predictions": {
-            name: law_named(name).point(spectrum, width=width) for name in check_heuristics(heuristics, spectrum)
+            name: predict_point(name, spectrum, task, searched, width=width, depth=depth, seed=seed).point
+            for name in check_heuristics(heuristics, spectrum)
         },
     }
 
@@ -93,12 +106,12 @@ def fit_point(
     signal = read_signal(source, crop or Crop())
     spectrum = signal.spectrum()
     searched = build_space(space, spectrum, width=width)
-    predicted: Mapping[str, float] = {}
+    built, device = build_task(signal, task), pick_device()
+    predicted: Mapping[str, Value] = {}
     if heuristic:
         check_heuristics([heuristic], spectrum)
-        predicted = law_named(heuristic).point(spectrum, width=width)
+        predicted = predict_point(heuristic, spectrum, built, searched, width=width, depth=depth, seed=study_seed).point
     point = searched.complete({**predicted, **partial})
-    built, device = build_task(signal, task), pick_device()
     builder = TrialBuilder(
         task=built.digest,
         width=width,

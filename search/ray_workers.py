@@ -6,14 +6,15 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray import cloudpickle
 from ray import exceptions as ray_exceptions
 
 import search
@@ -21,8 +22,12 @@ import spaces
 import trainers
 from search.config import WorkerSettings
 from search.errors import WorkersError, first_line
+from search.plugins import loaded_plugins, own_architectures
 from search.workers import Event, LaneRunner, Lost, Report, Segment, pick_device
 from trainers.tasks import Task
+
+if TYPE_CHECKING:
+    from trainers.networks import Architecture
 
 PROBE_SECONDS = 5.0
 """Within which something must listen at an address: ray.init itself retries for minutes."""
@@ -38,7 +43,11 @@ MAX_LOST_STARTS = 10
 class FitActor:
     """A worker: a LaneRunner behind an actor's door."""
 
-    def __init__(self, lanes: int, threads: int, has_gpu: bool) -> None:
+    def __init__(self, lanes: int, threads: int, has_gpu: bool, own: Mapping[str, Architecture]) -> None:
+        from trainers.networks import register_architecture
+
+        for name, architecture in own.items():
+            register_architecture(name, architecture)
         self._device = pick_device() if has_gpu else "cpu"
         self._runner = LaneRunner(lanes=lanes, threads=threads, device=self._device)
 
@@ -73,6 +82,8 @@ class RayWorkers:
         self._next_id = self._starts_lost = 0
         self._asked = time.monotonic()
         self._owns_ray = _connect(settings)
+        for module in loaded_plugins():
+            cloudpickle.register_pickle_by_value(module)  # a worker cannot import it
         total = ray.cluster_resources()
         num_cpus, num_gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
         self._gpus = settings.gpus_per_worker if settings.gpus_per_worker is not None else float(num_gpus > 0)
@@ -133,7 +144,7 @@ class RayWorkers:
         worker, self._next_id = self._next_id, self._next_id + 1
         # Ray's defaults of no restarts and no retries are kept: the driver owns the retries.
         options = FitActor.options(num_cpus=self._cpus, num_gpus=self._gpus)  # type: ignore[attr-defined]
-        actor = options.remote(self.lanes, self._cpus, self._gpus > 0)
+        actor = options.remote(self.lanes, self._cpus, self._gpus > 0, own_architectures())
         self._actors[worker] = actor
         self._starting[actor.device.remote()] = worker
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search.heuristics import Prediction
 from search.objective import Objective, best_by
 from search.storage import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import baseline_w_first, build_space
-from spaces.laws import LawError, law_named, laws_for
 from spaces.parameters import Value
 from spaces.space import Space
 from spaces.spectrum import Spectrum
@@ -54,28 +54,13 @@ def reference_key(name: str, point: Mapping[str, Value]) -> str:
     return f"references/{name}/lr={point['lr']:g}"
 
 
-def check_heuristics(names: Sequence[str], spectrum: Spectrum) -> list[str]:
-    """The heuristics to compare with: the named ones, or all that apply (variants only where they are named).
-
-    Raises:
-        LawError: a named one is unknown or does not apply to such a signal.
-    """
-    if not names:
-        return list(laws_for(spectrum))
-    for name in names:
-        reason = law_named(name).reason_against(spectrum)
-        if reason:
-            raise LawError(reason)
-    return list(dict.fromkeys(names))
-
-
 def build_references(
-    heuristics: Sequence[str], spectrum: Spectrum, space: Space, *, width: int, lr: float | None
+    predictions: Sequence[Prediction], spectrum: Spectrum, space: Space, *, width: int, lr: float | None
 ) -> list[Reference]:
-    """Plain SIREN, each heuristic, and the space's published default where it is none of these.
+    """Plain SIREN, each prediction, and the space's published default where it is none of these.
 
     Args:
-        heuristics: names of laws that apply to the signal.
+        predictions: the heuristics' points for the signal.
         spectrum: of the signal.
         space: that is searched.
         width: of the networks.
@@ -86,11 +71,7 @@ def build_references(
         _reference(f"siren-{w_first:g}", "baseline", "[Sitzmann2020]", siren, {"w_first": w_first}, lr)
         for w_first in baseline_w_first(spectrum)
     ]
-    for name in heuristics:
-        law = law_named(name)
-        law_space = build_space(law.space, spectrum, width=width)
-        point = law.point(spectrum, width=width)
-        references.append(_reference(name, "prediction", law.source, law_space, point, lr))
+    references += [_reference(p.name, "prediction", p.source, p.space, p.point, lr) for p in predictions]
     default = space.complete({})
     if not any(default in reference.points and reference.space.name == space.name for reference in references):
         references.append(_reference(f"{space.name}-default", "baseline", "published default", space, default, lr))

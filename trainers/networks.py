@@ -341,6 +341,10 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+BUILT_IN = frozenset(ARCHITECTURES)
+"""Those that every process has; others must be registered in each."""
+
+
 def register_architecture(name: str, architecture: Architecture) -> None:
     """Make an architecture of one's own known by name in this process, and its weights countable."""
     ARCHITECTURES[name] = architecture
