@@ -15,7 +15,8 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from trainers.crops import box, loudest_start, window
-from trainers.signals import DIMS_OF_KIND, Array, Crop, Signal, SignalError, build_signal, check_kind, is_binary
+from trainers.scaling import build_signal, is_binary
+from trainers.signals import DIMS_OF_KIND, Array, Crop, Signal, SignalError, check_kind
 
 MAX_CHANNELS_TOLD = 4
 """A last axis of up to so many samples is taken for channels (RGB and alpha) unless --dims says otherwise."""

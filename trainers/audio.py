@@ -11,7 +11,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from trainers.crops import loudest_start, window
-from trainers.signals import Array, Crop, Signal, SignalError, build_signal, check_kind
+from trainers.scaling import build_signal
+from trainers.signals import Array, Crop, Signal, SignalError, check_kind
 
 _CLIPPED_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 """libsndfile's log of a data chunk whose header promises other bytes than the file holds."""

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainers.crops import box
-from trainers.signals import Array, Crop, Signal, SignalError, build_signal, check_kind
+from trainers.scaling import build_signal
+from trainers.signals import Array, Crop, Signal, SignalError, check_kind
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM")
 """Those of pixels alone: no EPS, which Pillow gives to Ghostscript."""

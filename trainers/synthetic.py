@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from trainers.crops import box, loudest_start, window
-from trainers.signals import SYNTHETIC_PREFIX, Array, Crop, Signal, SignalError, build_signal, check_kind
+from trainers.scaling import build_signal
+from trainers.signals import SYNTHETIC_PREFIX, Array, Crop, Signal, SignalError, check_kind
 
 NUM_SAMPLES = 32_768
 RATE_HZ = 16_000.0

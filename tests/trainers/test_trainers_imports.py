@@ -3,7 +3,19 @@ import sys
 
 import pytest
 
-TORCH_FREE = ["signals", "crops", "audio", "images", "arrays", "synthetic", "tasks", "config", "checkpoint", "metrics"]
+TORCH_FREE = [
+    "signals",
+    "crops",
+    "scaling",
+    "audio",
+    "images",
+    "arrays",
+    "synthetic",
+    "tasks",
+    "config",
+    "checkpoint",
+    "metrics",
+]
 
 
 def heavy_modules_after(statements: str) -> str:
