@@ -122,6 +122,9 @@ class SearchSettings(_Section):
     pruner: Literal["asha", "none"] = Field("asha", description="stop weak trials at rungs, or none")
     confirm: int = Field(5, ge=0, le=1000, description="fresh seeds that confirm the result; 0 skips")
     seed: int = Field(0, ge=0, lt=2**32, description="of the study")
+    diagnose: bool = Field(
+        False, description="log spectra by layer and of the tangent kernel, at start and end, of each trial that ends"
+    )
     deterministic: bool = Field(False, description="same table of trials for any number of workers (CPU)")
 
 
@@ -193,7 +196,7 @@ class StudySpec(_Section):
     def settings_fingerprint(self) -> dict[str, Any]:
         """The settings that decide the results of a study; others may change when it is resumed."""
         search = self.search.model_dump(mode="json")
-        free = ("trials", "confirm", "heuristic", "plugin")
+        free = ("trials", "confirm", "heuristic", "plugin", "diagnose")
         return {
             **self.signal.model_dump(mode="json"),
             "task": self.task_config.name,

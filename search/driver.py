@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from search.errors import DriverError
@@ -219,7 +219,7 @@ class Driver:
             self._watch(running.spec, progress)
             outcome = self._decide(running, source, event.results.get(lane))
             if outcome:
-                outcomes.append(outcome)
+                outcomes.append(replace(outcome, diagnosis=event.diagnoses.get(lane)))
                 del board[lane]
         saved = [(board[lane], data) for lane, data in event.checkpoints.items() if lane in board]
         for running, data in saved:

@@ -7,7 +7,7 @@ from pathlib import Path
 WEIGHTS, RECIPE, SNIPPET = "winner.safetensors", "recipe.json", "snippet.py"
 RECONSTRUCTION, TARGET = "reconstruction.wav", "target.wav"
 LANDSCAPE, CURVES, SPECTRA = "landscape.png", "curves.png", "spectra.png"
-CHECKPOINTS, LOCK = "checkpoints", "driver.lock"
+CHECKPOINTS, DIAGNOSES, LOCK = "checkpoints", "diagnoses", "driver.lock"
 
 
 def study_folder(store: Path, name: str) -> Path:

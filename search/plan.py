@@ -110,6 +110,7 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
         channels=spectrum.channels,
         steps=spec.fit.steps,
         study_seed=search.seed,
+        diagnose=search.diagnose,
     )
     if spec.network.max_weights is not None:
         space = _with_capacity(space, spec.network, builder)

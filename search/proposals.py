@@ -36,7 +36,7 @@ class Proposals:
         deterministic: propose and tell in batches of four, and judge against earlier batches alone, so that
             neither placement nor timing has a say.
         checkpoints: folder of running trials' states.
-        finished: called with the record of each trial that ended.
+        finished: called with the record of each trial that ended, and its outcome.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Proposals:
         rungs: tuple[int, ...],
         deterministic: bool,
         checkpoints: Path,
-        finished: Callable[[Record], None],
+        finished: Callable[[Record, Outcome], None],
     ) -> None:
         self._storage = storage
         self._space = space
@@ -151,7 +151,7 @@ class Proposals:
         if self._deterministic:
             self._count_rungs(outcome.rung_scores, record.curve)
         self._checkpoint_path(outcome.spec).unlink(missing_ok=True)
-        self._finished(record)
+        self._finished(record, outcome)
 
     def _count_rungs(self, scores: Mapping[int, Score], curve: Curve) -> None:
         for rung, score in scores.items():

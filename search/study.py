@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from search import diagnosis_plot
 from search.config import StudySpec
 from search.confirm import NUM_SELECT_SEEDS, Candidate, choose, judged, leading
 from search.display import Display
 from search.driver import Driver, FixedSource
 from search.errors import Interrupted, NothingFoundError
 from search.export import build_recipe, has_weights_of, save_recipe, save_weights
-from search.folder import CHECKPOINTS, RECIPE, RECONSTRUCTION, SNIPPET, TARGET, WEIGHTS, study_folder
+from search.folder import CHECKPOINTS, DIAGNOSES, RECIPE, RECONSTRUCTION, SNIPPET, TARGET, WEIGHTS, study_folder
 from search.objective import best_by
 from search.pictures import draw_study
 from search.plan import Plan
@@ -24,8 +27,9 @@ from search.storage import Record, StudyStorage
 from search.summary import best_prediction_db, summarise
 from search.table import to_markdown
 from search.tracking import TrackedStudy, Tracker
-from search.trial import Outcome, Purpose, TrialSpec
+from search.trial import Outcome, Purpose, TrialSpec, spell
 from search.workers import Workers
+from trainers.checkpoint import write_atomically
 from trainers.config import FitResult
 
 
@@ -92,7 +96,7 @@ class StudyRun:
 
         def finish(outcome: Outcome) -> None:
             record = self._storage.add_reference(outcome)
-            self._tracker.log(record, "reference")
+            self._tracker.log(record, "reference", self._draw_diagnosis(outcome))
             self._ended(record)
 
         self._run_fixed("references", specs, known, finish)
@@ -115,8 +119,8 @@ class StudyRun:
     def _run_search(self) -> None:
         search = self._spec.search
 
-        def finished(record: Record) -> None:
-            self._tracker.log(record, "trial")
+        def finished(record: Record, outcome: Outcome) -> None:
+            self._tracker.log(record, "trial", self._draw_diagnosis(outcome))
             self._ended(record)
 
         proposals = Proposals(
@@ -197,6 +201,17 @@ class StudyRun:
             self._ended(self._storage.add_confirmation(outcome))
 
         self._run_fixed(title, specs, known, finish)
+
+    def _draw_diagnosis(self, outcome: Outcome) -> list[Path]:
+        """Numbers and picture of a trial that was looked into, in the study's folder; none where it was not."""
+        if outcome.diagnosis is None:
+            return []
+        stem = self._folder / DIAGNOSES / outcome.spec.key.replace("/", "-")
+        numbers, picture = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
+        write_atomically(numbers, json.dumps(outcome.diagnosis.to_dict()).encode())
+        title = f"{self._plan.name} {outcome.spec.label} {spell(outcome.spec.point)}"
+        diagnosis_plot.draw(picture, outcome.diagnosis, title)
+        return [numbers, picture]
 
     def _ended(self, record: Record) -> None:
         self._display.ended(record, self._storage.objective.score_db(record))

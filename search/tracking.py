@@ -104,9 +104,9 @@ class Tracker:
         began = round(time.time() * 1000)
         self._queue.put(lambda client: self._begin(client, study, began, trials, references))
 
-    def log(self, record: Record, role: str) -> None:
-        """A child run for a finished trial or reference."""
-        self._queue.put(lambda client: self._log(client, record, role))
+    def log(self, record: Record, role: str, files: Sequence[Path] = ()) -> None:
+        """A child run for a finished trial or reference, with these files."""
+        self._queue.put(lambda client: self._log(client, record, role, files))
 
     def end(self, summary: Mapping[str, Any], found: str, note: str, files: Sequence[Path]) -> None:
         """The summary on the parent run, confirmed values on the children they belong to, pictures and files."""
@@ -167,7 +167,7 @@ class Tracker:
         for role, records in (("reference", references), ("trial", trials)):
             for record in records:
                 if record.key not in self._children:
-                    self._log(client, record, role, unfinished.get(record.key))
+                    self._log(client, record, role, unfinished=unfinished.get(record.key))
 
     def _open_experiment(self, client: MlflowClient, campaign: str) -> str:
         known = client.get_experiment_by_name(campaign)
@@ -207,7 +207,15 @@ class Tracker:
             if not token:
                 return ended, unfinished
 
-    def _log(self, client: MlflowClient, record: Record, role: str, unfinished: str | None = None) -> None:
+    def _log(
+        self,
+        client: MlflowClient,
+        record: Record,
+        role: str,
+        files: Sequence[Path] = (),
+        *,
+        unfinished: str | None = None,
+    ) -> None:
         from mlflow.entities import Metric
 
         tags = {
@@ -246,6 +254,8 @@ class Tracker:
             "number": record.number,
         }
         client.log_batch(run_id, metrics=metrics, params=_params(params))
+        for path in files:
+            client.log_artifact(run_id, str(path))
         client.set_terminated(run_id, status=RUN_STATUS[record.state], end_time=ended)
         self._children[record.key] = run_id
 

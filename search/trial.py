@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from spaces.parameters import Point, Value
 from spaces.space import Space
@@ -14,6 +14,9 @@ from trainers.config import FitConfig, FitResult, NetworkConfig, Progress
 
 NO_KNOBS = ("architecture", "width", "depth", "lr")
 """What a point may name beside the architecture's own values."""
+
+if TYPE_CHECKING:
+    from trainers.diagnostics import Diagnosis
 
 
 class Purpose(StrEnum):
@@ -58,6 +61,7 @@ class TrialSpec:
         seed: derived from both.
         rungs: steps at which the driver decides whether it goes on.
         keep: whether the best weights and their output come back with the outcome.
+        diagnose: whether a look into the network at start and end does.
     """
 
     key: str
@@ -72,6 +76,7 @@ class TrialSpec:
     seed: int
     rungs: tuple[int, ...] = ()
     keep: bool = False
+    diagnose: bool = False
 
     def stop_after(self, step: int) -> int:
         """The next step at which a decision is due: a rung, or the end."""
@@ -113,6 +118,7 @@ class Outcome:
         rung_scores: PSNR of the best step so far, by rung.
         attempts: tries that were lost before.
         result: weights and output, where the spec asks for them.
+        diagnosis: likewise.
         started, ended: seconds since the epoch.
     """
 
@@ -123,6 +129,7 @@ class Outcome:
     rung_scores: Mapping[int, Score] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     result: FitResult | None = None
+    diagnosis: Diagnosis | None = None
     started: float = 0.0
     ended: float = 0.0
 
@@ -148,6 +155,7 @@ class TrialBuilder:
     channels: int
     steps: int
     study_seed: int
+    diagnose: bool = False
 
     def network(self, space: Space, point: Point) -> NetworkConfig:
         """The network that a point describes; its width and depth are the study's where the point names none."""
@@ -186,4 +194,5 @@ class TrialBuilder:
             seed=derive_seed(self.study_seed, purpose, repeat),
             rungs=rungs,
             keep=keep,
+            diagnose=self.diagnose and purpose is Purpose.SEARCH,
         )

@@ -14,6 +14,7 @@ from trainers.config import FitResult, Progress, Status
 from trainers.tasks import Task
 
 if TYPE_CHECKING:
+    from trainers.diagnostics import Diagnosis
     from trainers.fit import FitStack
 
 
@@ -54,6 +55,7 @@ class Report:
         worker: whose it was.
         progress: where each lane stands.
         results: of kept trials that ended with a score.
+        diagnoses: of those that are to be looked into.
         checkpoints: states that were asked for.
         errors: exceptions of our own, of trials that could not begin, by lane.
     """
@@ -61,6 +63,7 @@ class Report:
     worker: int
     progress: Mapping[int, Progress]
     results: Mapping[int, FitResult] = field(default_factory=dict)
+    diagnoses: Mapping[int, Diagnosis] = field(default_factory=dict)
     checkpoints: Mapping[int, bytes] = field(default_factory=dict)
     errors: Mapping[int, str] = field(default_factory=dict)
 
@@ -156,18 +159,22 @@ class LaneRunner:
                 stack.advance({lane: segment.until[lane] for lane in lanes}, segment.seconds)
         stacks = {lane: self._stack(spec, task) for lane, spec in self._specs.items()}
         progress = {lane: stack.progress(lane) for lane, stack in stacks.items()}
-        ended = [
-            lane
-            for lane, at in progress.items()
-            if at.status is not Status.RUNNING and at.psnr_db is not None and self._specs[lane].keep
-        ]
+        ended = [lane for lane, at in progress.items() if at.status is not Status.RUNNING and at.psnr_db is not None]
         return Report(
             worker=worker,
             progress=progress,
-            results={lane: stacks[lane].result(lane) for lane in ended},
+            results={lane: stacks[lane].result(lane) for lane in ended if self._specs[lane].keep},
+            diagnoses={lane: self._diagnose(lane, task) for lane in ended if self._specs[lane].diagnose},
             checkpoints={lane: stacks[lane].checkpoint(lane) for lane in segment.checkpoint if lane in stacks},
             errors=errors,
         )
+
+    def _diagnose(self, lane: int, task: Task) -> Diagnosis:
+        from trainers.diagnostics import diagnose
+
+        spec = self._specs[lane]
+        weights = self._stack(spec, task).result(lane).weights
+        return diagnose(task, spec.network, spec.seed, weights, self._device)
 
     def _start(self, start: Start, task: Task) -> None:
         spec = start.spec
