@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
 from search.errors import StorageError
@@ -38,8 +36,9 @@ def to_distributions(space: Space) -> dict[str, BaseDistribution]:
 def ask(study: optuna.Study, space: Space, study_seed: int) -> tuple[optuna.Trial, dict[str, Value]]:
     """A new trial of the study and the point that it proposes.
 
-    Multivariate TPE with constant liar (Optuna's default), seeded anew from the study's seed and the trial's number:
-    a sampler's state is not in the storage, and so a resumed study proposes what an undisturbed one would have.
+    Multivariate TPE with constant liar (Optuna's default), in groups where the space is conditional, seeded anew from
+    the study's seed and the trial's number: a sampler's state is not in the storage, and so a resumed study proposes
+    what an undisturbed one would have.
 
     Raises:
         StorageError: another process adds trials to the study.
@@ -62,39 +61,55 @@ def ask_again(
 
 
 class _SeededTPE(optuna.samplers.BaseSampler):
-    """TPE whose every draw depends on the trial's seed and, for parameters drawn one by one, on their name.
+    """TPE whose every draw depends on the trial's seed and on the name of what it draws.
 
     A proposal that a crash cut short is so finished with the values that it would have had.
+
+    Args:
+        seed: of the trial.
+        groups: of a conditional space, the parameters that are active together; each group is drawn jointly when its
+            first parameter is asked for. (Optuna's own groups are drawn all at once, though one branch of many is
+            taken, and a running trial then counts as an observation of them all.)
     """
 
-    def __init__(self, seed: int, *, group: bool) -> None:
+    def __init__(self, seed: int, groups: Sequence[Mapping[str, BaseDistribution]]) -> None:
         self._seed = seed
-        self._group = group
+        self._groups = groups
+        self._drawn: dict[str, Any] = {}
         self._joint = self._tpe("")
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._joint.infer_relative_search_space(study, trial)
+        return {} if self._groups else self._joint.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._joint.sample_relative(study, trial, search_space)
+        return {} if self._groups else self._joint.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        for group in self._groups:
+            if param_name in group and param_name not in self._drawn:
+                # Empty while too few trials are told.
+                self._drawn.update(self._tpe("/".join(group)).sample_relative(study, trial, dict(group)))
+        if param_name in self._drawn:
+            return self._drawn[param_name]
         return self._tpe(param_name).sample_independent(study, trial, param_name, param_distribution)
 
     def _tpe(self, name: str) -> optuna.samplers.TPESampler:
-        seed = derive_seed(self._seed, f"sampler/{name}", 0) % 2**32
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # group
-            return optuna.samplers.TPESampler(seed=seed, group=self._group)
+        return optuna.samplers.TPESampler(seed=derive_seed(self._seed, f"sampler/{name}", 0) % 2**32)
 
 
 def _sampler(space: Space, study_seed: int, number: int) -> _SeededTPE:
-    is_conditional = any(parameter.when for parameter in space.searched)
-    return _SeededTPE(derive_seed(study_seed, "sampler", number), group=is_conditional)
+    searched = space.searched
+    by_condition: dict[tuple[tuple[str, tuple[str, ...]], ...], dict[str, BaseDistribution]] = {}
+    if any(parameter.when for parameter in searched):
+        for parameter in searched:
+            distribution = to_distribution(parameter)
+            if not distribution.single():
+                by_condition.setdefault(tuple(parameter.when.items()), {})[parameter.name] = distribution
+    return _SeededTPE(derive_seed(study_seed, "sampler", number), list(by_condition.values()))
 
 
 def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:

@@ -5,9 +5,10 @@ x:       coordinates in [-1, 1], (points, dims)
 m:       random frequencies of a Fourier embedding; it has 2 m features, sines then cosines
 octaves: of a positional encoding; octave i holds the angular frequency 2^i pi, i < octaves
 
-[Tancik2020] Fourier features (checked against the authors' notebooks: sin, cos of 2 pi B x). [Mildenhall2020] NeRF,
-positional encoding (checked against vsitzmann/siren, PosEncodingNeRF: the coordinates themselves come first, the
-frequencies are 2^i pi; the copy in FINER's repository leaves pi out). [Saragadam2023] WIRE.
+[Tancik2020] Fourier features (checked against input_mapping of the authors' Demo.ipynb, in copies that name it:
+sin, then cos of 2 pi B x). [Mildenhall2020] NeRF, positional encoding (checked against vsitzmann/siren,
+PosEncodingNeRF: the coordinates themselves come first, the frequencies are 2^i pi; the copy in FINER's repository
+leaves pi out). [Saragadam2023] WIRE.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def whole(name: str, value: float) -> int:
     Raises:
         EmbeddingError: it is no whole number, or below 1.
     """
-    if not (value >= 1 and value == math.floor(value) and value < math.inf):
+    if not (1 <= value < math.inf and value == math.floor(value)):
         raise EmbeddingError(f"`1 <= {name}` must hold and {name} must be whole, but got {name}={value}")
     return int(value)
 

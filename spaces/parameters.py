@@ -145,15 +145,15 @@ Parameter: TypeAlias = Float | Int | Choice
 
 
 def spread(parameter: Parameter, num: int) -> list[Value]:
-    """At most `num` values over the search range, ends included, even on the parameter's scale; 1 is the middle."""
+    """At most `num` values over the search range, even on the parameter's scale; 1 is the middle."""
     if isinstance(parameter, Choice):
         return list(parameter.choices[:num])
     shares = [index / (num - 1) for index in range(num)] if num > 1 else [0.5] * num
-    low, high = (math.log(end) if parameter.log else end for end in (parameter.low, parameter.high))
-    values = [low + share * (high - low) for share in shares]
+    low, high = (math.log(end) if parameter.log else float(end) for end in (parameter.low, parameter.high))
+    # A hair inside the ends: a change of variables rounds, and must not lead out of the range.
+    hair = 0.0 if isinstance(parameter, Int) else 1e-9 * (high - low)
+    values = [low + hair + share * (high - low - 2.0 * hair) for share in shares]
     values = [math.exp(value) for value in values] if parameter.log else values
-    # exp(log(x)) is not always x: the ends must not leave the range.
-    values = [min(max(value, parameter.low), parameter.high) for value in values]
     return list(dict.fromkeys(round(value) if isinstance(parameter, Int) else value for value in values))
 
 

@@ -190,13 +190,11 @@ class Space:
         """Points along the first searched coordinate, evenly over its range, on its scale.
 
         The other coordinates stay at `swept_at`, else at the published default. A coordinate of whole numbers gives
-        each of them once at most, so there may be fewer points than `num`; one point alone is the middle one.
-
-        Raises:
-            PointError: everything is fixed.
+        each of them once at most, so there may be fewer points than `num`; one point alone is the middle one. Where
+        everything is fixed, there is one.
         """
         if not self.searched:
-            raise PointError(f"space {self.name} has nothing to sweep: {', '.join(self.fixed)} are fixed")
+            return [self.complete({})][:num]
         first, *others = self.searched
         held = {**self.to_search(self.complete({})), **self.swept_at}
         held = {parameter.name: held[parameter.name] for parameter in others if parameter.name in held}

@@ -79,13 +79,19 @@ def relu(h: Tensor, W: Tensor, b: Tensor) -> Tensor:
     return _Relu.apply(h, W, b)  # type: ignore[no-any-return,no-untyped-call]
 
 
+def _exp_(exponent: Tensor) -> Tensor:
+    """exp in place, never below the type's smallest normal number: there torch is ten times slower on a CPU."""
+    lowest = math.ceil(math.log(torch.finfo(exponent.dtype).tiny))
+    return exponent.clamp_(min=lowest).exp_()
+
+
 class _Gauss(torch.autograd.Function):
     """exp(-z^2), keeping z and the output."""
 
     @staticmethod
     def forward(ctx: Any, h: Tensor, W: Tensor, b: Tensor) -> Tensor:
         z = linear(h, W, b)
-        out = torch.square(z).neg_().exp_()
+        out = _exp_(torch.square(z).neg_())
         ctx.save_for_backward(h, W, z, out)
         return out
 
@@ -180,7 +186,7 @@ class _Gabor(torch.autograd.Function):
 
 def _gabor(exponent: Tensor, angle: Tensor) -> Tensor:
     """exp(exponent) (cos angle, sin angle): two (K, N, out) to (K, N, 2 out); overwrites `exponent`."""
-    modulus = exponent.exp_()
+    modulus = _exp_(exponent)
     out = modulus.new_empty((*modulus.shape[:2], 2 * modulus.shape[2]))
     real, imag = out.chunk(2, dim=2)
     torch.mul(modulus, torch.cos(angle), out=real)

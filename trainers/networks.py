@@ -49,9 +49,10 @@ LEFT_OUT: Final = "left out"
 FREQUENCIES = "frequencies"
 """Name of an embedding's matrix B, (rows, dims), in cycles per coordinate unit; it is not trained."""
 
-RENDER_ROWS = {"cpu": 2_048, "cuda": 65_536}
-RENDER_LANES = {"cpu": 1, "cuda": 16}
-"""Rows and lanes of one pass of `render_stack`, measured: see there."""
+RENDER_ROWS = {"cpu": 2_048, "cuda": 524_288}
+"""Lanes times points in one pass of `render_stack`: on a CPU a layer's activations stay in cache (measured, width 128,
+16,384 points: 25 ms a network with 1,024 or 2,048 rows, 26 to 30 ms with 256 or 8,192 and more); on a GPU it bounds
+the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +247,8 @@ def _pick(*names: str) -> Callable[[Mapping[str, float]], dict[str, float]]:
     return lambda knobs: {name: knobs[name] for name in names}
 
 
+# Checked against vsitzmann/siren, liuzhen0212/FINER (models.py: SIREN, FINER, Gauss, WIRE), vishwa91/wire and
+# effl-lab/Fast-Neural-Fields. Where their defaults differ, science.md's are taken.
 ARCHITECTURES: dict[str, Architecture] = {
     "siren": Architecture(
         family="sine",
@@ -264,6 +267,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         forward=_forward_of(_sine_pass),
         trace=_trace_of(_sine_pass),
     ),
+    # The public code's --scale is 2.5, for width 512.
     "ws-siren": Architecture(
         family="sine",
         knobs={"alpha": 2.5, "w_first": HIDDEN_W, "w": HIDDEN_W},
@@ -272,6 +276,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         forward=_forward_of(_sine_pass),
         trace=_trace_of(_sine_pass),
     ),
+    # Without k the first bias is torch's default: first_bias_scale=None of the public code.
     "finer": Architecture(
         family="finer",
         knobs={"w_first": HIDDEN_W, "k": LEFT_OUT, "w": HIDDEN_W},
@@ -280,6 +285,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         forward=_forward_of(_finer_pass),
         trace=_trace_of(_finer_pass),
     ),
+    # sigma is in cycles per coordinate unit: [Tancik2020]'s coordinates are in [0, 1), so that sigma 10 there spans the
+    # frequencies of sigma 5 on [-1, 1].
     "fourier": Architecture(
         family="fourier",
         knobs={"sigma": 10.0, "features": float(DEFAULT_FEATURES)},
@@ -301,6 +308,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         fixed=frozenset({FREQUENCIES}),
         shape_knobs=("octaves",),
     ),
+    # FINER's code has s 30, WIRE's 10.
     "gauss": Architecture(
         family="gauss",
         knobs={"s": 30.0},
@@ -309,6 +317,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         forward=_forward_of(_gauss_pass),
         trace=_trace_of(_gauss_pass),
     ),
+    # FINER's code has w 20 and s 10, WIRE's w 30 and s 10; the first layer is real in both.
     "wire": Architecture(
         family="wire",
         knobs={"w": 20.0, "s": 10.0},
@@ -317,7 +326,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         forward=_forward_of(_wire_pass),
         trace=_trace_of(_wire_pass),
     ),
-    # SIREN takes the features as its coordinates: W0 ~ U(+-1/(2 m)), then w_first.
+    # SIREN takes the features as its coordinates: W0 ~ U(+-1/(2 m)), then w_first, so that the first pre-activation has
+    # a std of w_first / sqrt(12 m) beside its bias (0.54 rad for w_first 30, m 256). No public code of that name found.
     "siren-rff": Architecture(
         family="siren-rff",
         knobs={"sigma": 10.0, "w_first": HIDDEN_W, "features": float(DEFAULT_FEATURES), "w": HIDDEN_W},
@@ -352,7 +362,8 @@ def module_architecture(
 
     Args:
         build: build(dims=, channels=, width=, depth=, **knobs) returns a module that takes (N, dims) to (N, channels).
-            It draws its weights from torch's generator for the CPU, which is seeded for it and restored after it.
+            Knobs come as floats. It draws its weights from torch's generator for the CPU, which is seeded for it and
+            restored after it.
         knobs: as for `Architecture`.
     """
     own = dict(knobs or {})
@@ -378,6 +389,7 @@ def module_architecture(
 
     def forward(config: NetworkConfig) -> Forward:
         module = make(config)
+        _check_output(module, config)
         dtypes = {_FIXED + name: tensor.dtype for name, tensor in _constants(module) if not tensor.is_floating_point()}
 
         def run(tensors: Tensors, factors: Tensors, x: Tensor) -> Tensor:
@@ -388,12 +400,6 @@ def module_architecture(
                     for name, tensor in tensors.items()
                 }
                 outputs.append(torch.func.functional_call(module, state, (points,)))
-                expected = (len(points), config.channels)
-                if tuple(outputs[-1].shape) != expected:
-                    raise ConfigError(
-                        f"{config.architecture} must return (points, channels) = {expected}, "
-                        f"but got {tuple(outputs[-1].shape)}"
-                    )
             return torch.stack(outputs)
 
         return run
@@ -424,6 +430,17 @@ class _Fixed(Container[str]):
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.startswith(_FIXED)
+
+
+def _check_output(module: nn.Module, config: NetworkConfig) -> None:
+    """On two points, before any fit begins: a worker then blames the trial and not itself."""
+    dtype = next((tensor.dtype for tensor in module.parameters()), torch.float32)
+    with torch.no_grad():
+        output = tuple(module(torch.zeros((2, config.dims), dtype=dtype)).shape)
+    if output != (2, config.channels):
+        raise ConfigError(
+            f"{config.architecture} must return (points, channels), here {(2, config.channels)}, but got {output}"
+        )
 
 
 def _constants(module: nn.Module) -> list[tuple[str, Tensor]]:
@@ -497,8 +514,7 @@ def trace(config: NetworkConfig, tensors: Tensors, x: Tensor) -> list[Tensor]:
 def render_stack(configs: Sequence[NetworkConfig], seeds: Sequence[int], x: Tensor) -> Tensor:
     """Outputs (K, N, channels) of K untrained networks of one stack key at x (N, dims), in the type of x.
 
-    Lanes go in groups and rows in chunks, so that a layer's activations stay in a CPU's cache, or within a GPU's
-    memory.
+    Points go in chunks of `RENDER_ROWS`; where there are fewer points than that, several networks go in one pass.
 
     Args:
         configs: K networks.
@@ -516,7 +532,8 @@ def render_stack(configs: Sequence[NetworkConfig], seeds: Sequence[int], x: Tens
         )
     output = x.new_empty((len(configs), len(x), configs[0].channels))
     forward = architecture_of(configs[0]).forward(configs[0])
-    lanes, rows = RENDER_LANES[x.device.type], RENDER_ROWS[x.device.type]
+    rows = RENDER_ROWS[x.device.type]
+    lanes = max(1, rows // max(1, len(x)))
     with torch.no_grad():
         for first in range(0, len(configs), lanes):
             group = slice(first, first + lanes)

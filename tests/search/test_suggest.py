@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,14 +10,34 @@ import optuna
 import pytest
 
 from search.suggest import ask, ask_again, to_distributions, told_trial
+from spaces.capacity import with_capacity
 from spaces.catalog import SPACES, build_space
-from spaces.parameters import Choice, Float, Int, Interval
+from spaces.parameters import Choice, Float, Int, Interval, Point
 from spaces.space import Space
 from spaces.spectrum import Spectrum, nyquist_rad
 
 SPECTRUM = Spectrum(kind="audio", shape=(4096,), channels=1, centroid=0.4, nyquist_rad=nyquist_rad(4096))
 
-EVERY_SPACE = [build_space(name, SPECTRUM, width=64, coordinates=c) for name in SPACES for c in ("ridge", "plain")] + [
+
+def num_weights(point: Point, width: int, depth: int) -> int:
+    """Of a plain network; Fourier features cost more."""
+    inputs = 512 if point.get("architecture") in ("fourier", "siren-rff") else 1
+    return width * (inputs + 1) + (depth - 1) * width * (width + 1) + width + 1
+
+
+def with_budget(name: str) -> Space:
+    space = build_space(name, SPECTRUM, width=64)
+    return with_capacity(space, 20_000, num_weights, width=64, depth=4)
+
+
+ANY = build_space("any", SPECTRUM, width=64)
+EVERY_SPACE = [
+    *(build_space(name, SPECTRUM, width=64, coordinates=c) for name in SPACES for c in ("ridge", "plain")),
+    *(with_budget(name) for name in SPACES),
+    ANY.with_fixed("lr", 1e-3),
+    with_budget("any").with_fixed("lr", 1e-3),
+    ANY.with_fixed("architecture", "finer"),
+    with_budget("any").with_fixed("architecture", "siren2").with_fixed("depth", 3),
     Space(
         name="mixed",
         architecture="siren",
@@ -26,7 +47,7 @@ EVERY_SPACE = [build_space(name, SPECTRUM, width=64, coordinates=c) for name in 
             Float(name="lr", low=1e-4, high=1e-2, log=True),
         ),
         defaults={"kind": "a", "octaves": 3, "lr": 1e-4},
-    )
+    ),
 ]
 
 
@@ -37,7 +58,7 @@ def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
         assert found[name] == (pytest.approx(value, rel=1e-12, abs=1e-15) if isinstance(value, float) else value)
 
 
-@pytest.mark.parametrize("space", EVERY_SPACE, ids=lambda s: f"{s.name}-{s.describe()['coordinates']}")
+@pytest.mark.parametrize("space", EVERY_SPACE, ids=lambda s: f"{s.name}-{s.fingerprint()[:4]}")
 class TestEverySpace:
     def test_a_proposal_comes_back_from_storage_as_the_same_point(self, space: Space) -> None:
         study = optuna.create_study(direction="maximize")
@@ -46,7 +67,10 @@ class TestEverySpace:
             study.tell(trial, 1.0)
             assert space.from_search(study.trials[-1].params) == point
             assert space.reason_not_proposed(point) is None
-            assert_same(space.to_search(point), study.trials[-1].params)
+            # A share of the budget pays for whole features: the point has the share that it uses.
+            found, drawn = ({**values, "share": None} for values in (space.to_search(point), study.trials[-1].params))
+            assert_same(found, drawn)
+            assert_same(space.from_search(space.to_search(point)), point)
 
     def test_distributions_are_the_search_ranges(self, space: Space) -> None:
         distributions = to_distributions(space)
@@ -93,7 +117,7 @@ def test_a_conditional_space_is_asked_for_its_active_parameters_alone() -> None:
 @pytest.mark.parametrize("num_left", [0, 1, 2])
 @pytest.mark.parametrize("num_before", [0, 3, 12])
 def test_a_proposal_that_a_crash_cut_short_is_finished_as_it_would_have_been(num_before: int, num_left: int) -> None:
-    space = EVERY_SPACE[2]  # siren2 on the ridge
+    space = build_space("siren2", SPECTRUM, width=64)
     studies = [optuna.create_study(direction="maximize") for _ in range(2)]
     for study in studies:
         for number in range(num_before):
@@ -128,3 +152,75 @@ def test_proposals_depend_on_seed_and_number_and_not_on_the_sampler_before() -> 
 
     assert propose(1, reopen=False) == propose(1, reopen=True)
     assert propose(1, reopen=False) != propose(2, reopen=False)
+
+
+def propose(space: Space, num: int, *, reopen: bool = False, seed: int = 0) -> tuple[optuna.Study, list[Point]]:
+    """A study of `num` proposals with values that depend on the point alone; opened anew for each if `reopen`."""
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    points: list[Point] = []
+    for _ in range(num):
+        if reopen:
+            study = optuna.load_study(storage=storage, study_name="s")
+        trial, point = ask(study, space, seed)
+        study.tell(trial, -float(sum(abs(value) for value in trial.params.values() if isinstance(value, float))))
+        points.append(point)
+    return study, points
+
+
+@pytest.mark.parametrize("space", [ANY, with_budget("any")], ids=lambda space: space.name)
+class TestASearchOfTheArchitecture:
+    def test_every_proposal_is_a_point_of_one_branch(self, space: Space) -> None:
+        study, points = propose(space, 40)
+        for trial, point in zip(study.trials, points, strict=True):
+            assert space.reason_not_proposed(point) is None
+            assert space.check(point) == point
+            architecture = space.architecture_of(point)
+            branches = {name.partition(".")[0] for name in trial.params if "." in name}
+            assert branches == {architecture}
+        assert len({space.architecture_of(point) for point in points}) >= 5
+
+    def test_a_resumed_study_proposes_what_an_undisturbed_one_does(self, space: Space) -> None:
+        assert propose(space, 40, reopen=True)[1] == propose(space, 40)[1]
+        assert propose(space, 12, seed=1)[1] != propose(space, 12)[1]
+
+    @pytest.mark.parametrize("num_left", [0, 1, 2, 3])
+    @pytest.mark.parametrize("num_before", [0, 3, 25])
+    def test_a_proposal_that_a_crash_cut_short_is_finished_as_it_would_have_been(
+        self, space: Space, num_before: int, num_left: int
+    ) -> None:
+        (whole, _), (cut, _) = propose(space, num_before), propose(space, num_before)
+        trial, expected = ask(whole, space, 0)
+        half = cut.ask()
+        for name in list(trial.params)[:num_left]:
+            distribution = trial.distributions[name]
+            internal = distribution.to_internal_repr(trial.params[name])
+            cut._storage.set_trial_param(half._trial_id, name, internal, distribution)
+        assert ask_again(cut, half._trial_id, num_before, space, 0)[1] == expected
+
+    def test_told_references_of_other_spaces_are_part_of_the_search(self, space: Space) -> None:
+        study = optuna.create_study(direction="maximize")
+        siren = build_space("siren", SPECTRUM, width=64)
+        point = space.translate("siren", siren.complete({}), width=64, depth=4)
+        assert point is not None
+        study.add_trial(told_trial(space, point, 50.0, {}))
+        for _ in range(14):
+            trial, proposed = ask(study, space, 0)
+            study.tell(trial, 1.0)
+            assert space.reason_not_proposed(proposed) is None
+        assert study.best_params["architecture"] == "siren"
+
+    @pytest.mark.parametrize("best", ["finer", "gauss"])
+    def test_the_sampler_comes_to_prefer_the_branch_that_is_better(self, space: Space, best: str) -> None:
+        shares = []
+        for seed in range(3):
+            study = optuna.create_study(direction="maximize")
+            points = []
+            for _ in range(60):
+                trial, point = ask(study, space, seed)
+                level = 60.0 if point["architecture"] == best else 30.0
+                study.tell(trial, level - 5.0 * abs(math.log10(float(point["lr"])) + 3.0))
+                points.append(point)
+            shares.append(sum(point["architecture"] == best for point in points[30:]) / 30)
+        assert min(shares) > 0.3  # a ninth without a preference
+        assert sum(shares) / len(shares) > 0.5

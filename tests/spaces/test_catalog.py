@@ -34,6 +34,16 @@ def spectra(min_samples: int = 16, min_psi: float = 0.0) -> st.SearchStrategy[Sp
 
 widths = st.integers(1, 512)
 
+GRIDS = [
+    clip(4096),
+    clip(150_000, 0.573),
+    spectrum_like("image", (128, 128), 0.31),
+    spectrum_like("image", (512, 512), 0.31, 3),
+    spectrum_like("volume", (32, 32, 32), 0.3),
+    spectrum_like("occupancy", (32, 32, 32), 0.3),
+]
+GRID_NAMES = ["audio 4096", "audio 150k", "image 128", "image 512 RGB", "volume 32", "occupancy 32"]
+
 
 def values_of(parameter: Parameter) -> st.SearchStrategy[Value]:
     """Values that a sampler could draw, but for the last 1e-9 at either end, where rounding decides."""
@@ -78,7 +88,7 @@ class TestEverySpace:
         self, name: str, coordinates: str, spectrum: Spectrum, width: int, data: st.DataObject
     ) -> None:
         space = build_space(name, spectrum, width=width, coordinates=coordinates)
-        point = draw_values(data, space.parameters)
+        point = space.check(draw_values(data, space.parameters))
         assert_close(space.from_search(space.to_search(point)), point)
 
     @given(spectrum=spectra(), width=widths, data=st.data())
@@ -93,7 +103,8 @@ class TestEverySpace:
         self, name: str, coordinates: str, spectrum: Spectrum, width: int
     ) -> None:
         space = build_space(name, spectrum, width=width, coordinates=coordinates)
-        assert list(space.complete({})) == list(space.names)
+        point = space.complete({})
+        assert set(point) == {p.name for p in space.parameters if p.is_active(point)}
 
     @settings(max_examples=20)
     @given(spectrum=spectra(), width=widths)
@@ -102,6 +113,39 @@ class TestEverySpace:
     ) -> None:
         first, second = (build_space(name, spectrum, width=width, coordinates=coordinates) for _ in range(2))
         assert first.fingerprint() == second.fingerprint()
+
+    @settings(max_examples=20)
+    @given(spectrum=spectra(min_psi=0.05), width=widths)
+    def test_its_published_default_can_be_proposed(
+        self, name: str, coordinates: str, spectrum: Spectrum, width: int
+    ) -> None:
+        space = build_space(name, spectrum, width=width, coordinates=coordinates)
+        assert space.reason_not_proposed(space.complete({})) is None
+
+    @pytest.mark.parametrize("spectrum", GRIDS, ids=GRID_NAMES)
+    def test_a_sweep_varies_the_first_coordinate_alone_over_its_whole_range(
+        self, name: str, coordinates: str, spectrum: Spectrum
+    ) -> None:
+        space = build_space(name, spectrum, width=64, coordinates=coordinates)
+        points = space.sweep(20)
+        assert len({json.dumps(point) for point in points}) == len(points) <= 20
+        assert all(space.reason_not_proposed(point) is None for point in points)
+        assert {"lr"} <= set(points[0])
+
+    @pytest.mark.parametrize("spectrum", GRIDS, ids=GRID_NAMES)
+    def test_a_point_of_it_is_translated_to_itself_and_of_unknown_spaces_to_none(
+        self, name: str, coordinates: str, spectrum: Spectrum
+    ) -> None:
+        space = build_space(name, spectrum, width=64, coordinates=coordinates)
+        assert space.translate(name, space.complete({}), width=64, depth=4) == space.complete({})
+        assert space.translate("foreign", {"x": 1.0}, width=64, depth=4) is None
+
+    @pytest.mark.parametrize("spectrum", GRIDS, ids=GRID_NAMES)
+    def test_a_fixed_learning_rate_is_in_every_point(self, name: str, coordinates: str, spectrum: Spectrum) -> None:
+        space = build_space(name, spectrum, width=64, coordinates=coordinates).with_fixed("lr", 3e-4)
+        assert {point["lr"] for point in (space.complete({}), *space.sweep(20))} == {3e-4}
+        assert not [parameter.name for parameter in space.searched if parameter.name.endswith("lr")]
+        assert space.describe()["fixed"] == {"lr": 3e-4}
 
     def test_its_description_is_plain_data(self, name: str, coordinates: str) -> None:
         described = build_space(name, clip(4096), width=64, coordinates=coordinates).describe()

@@ -5,7 +5,21 @@ import torch
 from torch import Tensor, nn
 
 from spaces.noise import NoiseScales, bandwidth, gain
-from trainers.initialise import add_noise_, siren_weights, standard_normal, standard_uniform
+from trainers.config import ConfigError, NetworkConfig
+from trainers.initialise import (
+    add_noise_,
+    apply_first_bias_,
+    apply_noise_,
+    apply_siren_,
+    apply_weight_scale_,
+    he_weights,
+    linear_weights,
+    siren_weights,
+    standard_normal,
+    standard_uniform,
+    wire_weights,
+)
+from trainers.networks import initial_tensors
 
 SIZES = (1, 256, 256, 256, 1)
 
@@ -144,3 +158,117 @@ def test_noise_is_added_in_place_to_a_module_of_ones_own(dtype: torch.dtype) -> 
     assert layer.weight.dtype == dtype
     assert layer.weight.requires_grad
     torch.testing.assert_close(layer.weight.double(), expected, rtol=1e-2, atol=0.1)
+
+
+def own_module(dtype: torch.dtype = torch.float64) -> nn.Sequential:
+    """Three hidden layers of 16 and an output, some of it nested."""
+    inner = nn.Sequential(nn.Linear(16, 16, dtype=dtype), nn.Tanh(), nn.Linear(16, 16, dtype=dtype))
+    return nn.Sequential(nn.Linear(2, 16, dtype=dtype), nn.Tanh(), inner, nn.Linear(16, 3, dtype=dtype))
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    linears = [child for child in module.modules() if isinstance(child, nn.Linear)]
+    weights = {f"weight{layer}": linear.weight.detach() for layer, linear in enumerate(linears)}
+    return weights | {f"bias{layer}": linear.bias.detach() for layer, linear in enumerate(linears)}
+
+
+def network(architecture: str, **knobs: float) -> NetworkConfig:
+    return NetworkConfig(architecture=architecture, width=16, depth=3, dims=2, channels=3, knobs=knobs)
+
+
+def assert_same(module: nn.Module, expected: dict[str, Tensor]) -> None:
+    actual = tensors_of(module)
+    assert set(actual) == set(expected)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(actual[name], tensor.to(actual[name].dtype), rtol=0, atol=0)
+
+
+class TestRulesOnAModuleOfOnesOwn:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_sirens_are_those_of_our_siren(self, dtype: torch.dtype) -> None:
+        module = own_module(dtype)
+        apply_siren_(module, seed=4)
+        assert_same(module, initial_tensors(network("siren"), 4))
+
+    def test_sirens_bound_follows_w(self) -> None:
+        module = own_module()
+        apply_siren_(module, w=10.0, seed=4)
+        assert_same(module, initial_tensors(network("siren", w=10.0), 4))
+
+    def test_winners_noise_is_that_of_our_siren2(self) -> None:
+        module = own_module()
+        apply_siren_(module, seed=4)
+        apply_noise_(module, 300.0, 0.5, seed=4)
+        assert_same(module, initial_tensors(network("siren2", s0=300.0, s1=0.5), 4))
+
+    def test_winners_noise_adds_to_whatever_is_there(self) -> None:
+        module = own_module()
+        before = {name: tensor.clone() for name, tensor in tensors_of(module).items()}
+        apply_noise_(module, 300.0, 0.5, w=20.0, seed=4)
+        before["weight0"] += 15.0 * standard_normal(4, "noise0", (16, 2))
+        before["weight1"] += 0.025 * standard_normal(4, "noise1", (16, 16))
+        assert_same(module, before)
+
+    def test_the_weight_scale_is_that_of_our_ws_siren(self) -> None:
+        module = own_module()
+        apply_siren_(module, seed=4)
+        apply_weight_scale_(module, 2.5)
+        assert_same(module, initial_tensors(network("ws-siren", alpha=2.5), 4))
+
+    def test_the_first_bias_is_that_of_our_finer(self) -> None:
+        module = own_module()
+        apply_siren_(module, seed=4)
+        apply_first_bias_(module, 3.0, seed=4)
+        assert_same(module, initial_tensors(network("finer", k=3.0), 4))
+
+    def test_weights_go_on_learning(self) -> None:
+        module = own_module()
+        apply_siren_(module)
+        apply_noise_(module, 1.0, 1.0)
+        apply_weight_scale_(module, 2.0)
+        apply_first_bias_(module, 1.0)
+        assert all(parameter.requires_grad and parameter.is_leaf for parameter in module.parameters())
+
+    def test_layers_without_bias_are_drawn_too(self) -> None:
+        module = nn.Sequential(nn.Linear(1, 8, bias=False), nn.Linear(8, 1, bias=False))
+        apply_siren_(module, seed=1)
+        expected = standard_uniform(1, "weight0", (8, 1)).float()
+        torch.testing.assert_close(module[0].weight.detach(), expected)
+
+    def test_a_module_with_fewer_than_two_linears_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"^a module must have at least 2 nn.Linear, but got 1$"):
+            apply_noise_(nn.Sequential(nn.Linear(1, 8), nn.Tanh()), 1.0, 1.0)
+        with pytest.raises(ConfigError, match=r"at least 2 nn.Linear, but got 1$"):
+            apply_weight_scale_(nn.Linear(1, 8), 2.0)
+        with pytest.raises(ConfigError, match=r"at least 1 nn.Linear, but got 0$"):
+            apply_siren_(nn.Tanh())
+
+    def test_a_first_bias_needs_a_bias(self) -> None:
+        with pytest.raises(ConfigError, match=r"^the first nn.Linear must have a bias, but it has none$"):
+            apply_first_bias_(nn.Linear(1, 8, bias=False), 1.0)
+
+
+def test_he_weights_are_normal_with_a_variance_of_two_over_fan_in() -> None:
+    tensors = he_weights(0, (11, 512, 512, 1))
+    assert tensors["weight0"].std() == pytest.approx(math.sqrt(2 / 11), rel=0.03)
+    assert tensors["weight1"].std() == pytest.approx(math.sqrt(2 / 512), rel=0.01)
+    assert (tensors["weight1"] ** 4).mean() / tensors["weight1"].var() ** 2 == pytest.approx(3.0, abs=0.1)
+    assert tensors["bias1"].abs().max() <= 1 / math.sqrt(512)
+
+
+def test_linear_weights_have_the_distribution_of_torchs_own() -> None:
+    tensors = linear_weights(0, (64, 512, 1))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = nn.Linear(64, 512)
+    for own, theirs in ((tensors["weight0"], module.weight), (tensors["bias0"], module.bias)):
+        assert own.shape == theirs.shape
+        torch.testing.assert_close(own.abs().max().float(), theirs.detach().abs().max(), rtol=0.02, atol=0)
+        torch.testing.assert_close(own.std().float(), theirs.detach().std(), rtol=0.05, atol=0)
+
+
+def test_wires_first_layer_is_real_and_the_others_are_pairs() -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in wire_weights(0, (2, 5, 5, 3)).items()}
+    assert shapes == {
+        "weight0": (5, 2), "bias0": (5,), "weight1": (5, 5, 2), "bias1": (5, 2), "weight2": (3, 5, 2), "bias2": (3, 2),
+    }  # fmt: skip
