@@ -19,7 +19,7 @@ from spaces.spectrum import Array, amplitude_spectra, in_bands
 from trainers.config import NetworkConfig
 from trainers.networks import Tensors, initial_tensors, trace
 from trainers.probe import KERNEL_POINTS, kernel_block, tangent_kernel
-from trainers.untrained import Grid
+from trainers.untrained import Grid, cpu_threads
 
 MAX_BANDS = 200
 """More show nothing more on a screen."""
@@ -78,6 +78,7 @@ def diagnose(
     seed: int,
     weights: Mapping[str, NDArray[Any]] | None = None,
     device: str = "cpu",
+    threads: int = 1,
 ) -> Diagnosis:
     """Spectra by layer, of the output and of the tangent kernel, of a network at start and, with `weights`, at end.
 
@@ -89,17 +90,19 @@ def diagnose(
         seed: of its start.
         weights: tensors by name at the end of the fit (a FitResult's).
         device: "cpu" or "cuda".
+        threads: of torch on a CPU.
     """
     target = _bands(task.values[None], task.shape)[0]
     num_bins = amplitude_spectra(task.values, task.shape).shape[-1]
     end = None if weights is None else {name: torch.from_numpy(np.array(values)) for name, values in weights.items()}
-    return Diagnosis(
-        frequency=in_bands(np.arange(1.0, num_bins + 1.0), MAX_BANDS),
-        nyquist=max(task.shape) / 2.0,
-        target=target,
-        start=_state(task, network, initial_tensors(network, seed), device),
-        end=None if end is None else _state(task, network, end, device),
-    )
+    with cpu_threads(threads):
+        return Diagnosis(
+            frequency=in_bands(np.arange(1.0, num_bins + 1.0), MAX_BANDS),
+            nyquist=max(task.shape) / 2.0,
+            target=target,
+            start=_state(task, network, initial_tensors(network, seed), device),
+            end=None if end is None else _state(task, network, end, device),
+        )
 
 
 def _state(task: Grid, network: NetworkConfig, drawn: Tensors, device: str) -> State:

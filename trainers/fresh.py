@@ -31,7 +31,7 @@ import numpy as np
 from spaces.parameters import Point, Value
 from spaces.space import Space
 from spaces.spectrum import Binning, amplitude_spectra, wasserstein_1
-from trainers.untrained import Grid, draw_seeds, mean_and_error, network_of, render_untrained
+from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_of, render_untrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,7 @@ def select(
     bins: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    threads: int = 1,
     points: Sequence[Point] | None = None,
 ) -> Selection:
     """Choose a point of `space` for the task by the spectra of untrained networks.
@@ -96,6 +97,7 @@ def select(
         bins: n, the first so many; None for all (sound) or 64 (published).
         seed: of the draws.
         device: "cpu" or "cuda".
+        threads: of torch on a CPU.
         points: the candidates in place of the sweep.
 
     Raises:
@@ -113,9 +115,10 @@ def select(
     distances = np.zeros((len(networks), draws))
     each = [network for network in networks for _ in range(draws)]
     seeds = draw_seeds(seed, draws) * len(networks)
-    for indices, outputs in render_untrained(each, seeds, task, device):
-        spectra = amplitude_spectra(outputs, task.shape, binning=binning, bins=bins)
-        distances.reshape(-1)[indices] = wasserstein_1(spectra, target)
+    with cpu_threads(threads):
+        for indices, outputs in render_untrained(each, seeds, task, device):
+            spectra = amplitude_spectra(outputs, task.shape, binning=binning, bins=bins)
+            distances.reshape(-1)[indices] = wasserstein_1(spectra, target)
     compared = tuple(
         Candidate(point=point, distance=mean, standard_error=error)
         for point, (mean, error) in zip(open_points, map(mean_and_error, distances), strict=True)

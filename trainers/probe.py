@@ -22,7 +22,7 @@ from spaces.scores import SCORES, Score, Untrained, score_named
 from spaces.space import Space
 from trainers.config import NetworkConfig
 from trainers.networks import Tensors, architecture_of, initial_tensors, lane_factors, trace
-from trainers.untrained import Grid, draw_seeds, mean_and_error, network_of, render_untrained
+from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_of, render_untrained
 
 ACTIVATION_POINTS = 512
 """Points of the grid that activations are read at: several times the usual widths, and a cheap eigenproblem for DSE."""
@@ -49,6 +49,7 @@ def score_points(
     draws: int = 1,
     seed: int = 0,
     device: str = "cpu",
+    threads: int = 1,
 ) -> list[dict[str, ScoreValue]]:
     """Zero-cost scores of many points: no network is trained.
 
@@ -64,6 +65,7 @@ def score_points(
         draws: networks of each point, from the same seeds for every point.
         seed: of draws and sampled points.
         device: "cpu" or "cuda".
+        threads: of torch on a CPU.
 
     Returns:
         For each point its scores by name; nan where a network has nothing to compute one from.
@@ -78,9 +80,10 @@ def score_points(
     seeds = draw_seeds(seed, draws) * len(points)
     values = np.zeros((len(scores), len(networks)))
     rows, (block, _) = sampled_points(task, ACTIVATION_POINTS, seed), kernel_block(task, KERNEL_POINTS)
-    for index, output in _rendered(scores, networks, seeds, task, device):
-        known = _untrained(scores, networks[index], seeds[index], task, rows, block, output, device)
-        values[:, index] = [score.compute(known) for score in scores]
+    with cpu_threads(threads):
+        for index, output in _rendered(scores, networks, seeds, task, device):
+            known = _untrained(scores, networks[index], seeds[index], task, rows, block, output, device)
+            values[:, index] = [score.compute(known) for score in scores]
     by_point = values.reshape(len(scores), len(points), draws)
     return [
         {score.name: ScoreValue(*mean_and_error(by_point[row, column])) for row, score in enumerate(scores)}

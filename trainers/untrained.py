@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +37,22 @@ class Grid(Protocol):
     @property
     def values(self) -> NDArray[np.float32]:
         """(points, channels) on it."""
+
+
+@contextmanager
+def cpu_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads inside the block.
+
+    Untrained networks are many small products: one thread is about as fast as two on an idle machine, and 30 times
+    faster where other processes hold the cores (measured: 4 s against 115 s for 200 points), as threads wait for each
+    other at every product.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def network_of(space: Space, point: Point, grid: Grid, *, width: int, depth: int) -> NetworkConfig:

@@ -235,3 +235,14 @@ def test_a_network_of_high_frequency_has_the_higher_rank_and_the_flatter_spectru
     assert low["rankme"].mean < high["rankme"].mean
     assert low["alpha_req"].mean > high["alpha_req"].mean
     assert low["dse"].mean < high["dse"].mean
+
+
+def test_the_number_of_threads_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = torch.get_num_threads(), []
+    own = Score(
+        name="t", direction="lower", needs=(), compute=lambda n: float(seen.append(torch.get_num_threads()) or 0)
+    )
+    monkeypatch.setitem(SCORES, "t", own)
+    score_points(grid_like((100,)), SPACE, POINTS[:1], width=8, depth=2, names=["t"], threads=before + 1)
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
