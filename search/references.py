@@ -55,7 +55,7 @@ def reference_key(name: str, point: Mapping[str, Value]) -> str:
 
 
 def build_references(
-    predictions: Sequence[Prediction], spectrum: Spectrum, space: Space, *, width: int, lr: float | None
+    predictions: Sequence[Prediction], spectrum: Spectrum, space: Space, *, width: int, depth: int, lr: float | None
 ) -> list[Reference]:
     """Plain SIREN, each prediction, and the space's published default where it is none of these.
 
@@ -63,7 +63,7 @@ def build_references(
         predictions: the heuristics' points for the signal.
         spectrum: of the signal.
         space: that is searched.
-        width: of the networks.
+        width, depth: of the networks.
         lr: the rate that the user fixed for the whole study, for references too; None tries several.
     """
     siren = build_space("siren", spectrum, width=width)
@@ -73,7 +73,13 @@ def build_references(
     ]
     references += [_reference(p.name, "prediction", p.source, p.space, p.point, lr) for p in predictions]
     default = space.complete({})
-    if not any(default in reference.points and reference.space.name == space.name for reference in references):
+    # The same point may be there as one of another space: SIREN^2's default, in `any`, is siren2's.
+    known = [
+        space.translate(reference.space.name, point, width=width, depth=depth)
+        for reference in references
+        for point in reference.points
+    ]
+    if default not in known:
         references.append(_reference(f"{space.name}-default", "baseline", "published default", space, default, lr))
     return references
 
