@@ -114,7 +114,9 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal) -> Plan:
         task=task,
         spectrum=spectrum,
         space=space,
-        references=tuple(build_references(heuristics, spectrum, space, width=width, lr=spec.fit.lr)),
+        references=tuple(
+            build_references(heuristics, spectrum, space, width=width, depth=builder.depth, lr=spec.fit.lr)
+        ),
         builder=builder,
         fingerprint=fingerprint,
     )

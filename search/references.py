@@ -69,7 +69,7 @@ def check_heuristics(names: Sequence[str], spectrum: Spectrum) -> list[str]:
 
 
 def build_references(
-    heuristics: Sequence[str], spectrum: Spectrum, space: Space, *, width: int, lr: float | None
+    heuristics: Sequence[str], spectrum: Spectrum, space: Space, *, width: int, depth: int, lr: float | None
 ) -> list[Reference]:
     """Plain SIREN, each heuristic, and the space's published default where it is none of these.
 
@@ -77,7 +77,7 @@ def build_references(
         heuristics: names of laws that apply to the signal.
         spectrum: of the signal.
         space: that is searched.
-        width: of the networks.
+        width, depth: of the networks.
         lr: the rate that the user fixed for the whole study, for references too; None tries several.
     """
     siren = build_space("siren", spectrum, width=width)
@@ -91,7 +91,13 @@ def build_references(
         point = law.point(spectrum, width=width)
         references.append(_reference(name, "prediction", law.source, law_space, point, lr))
     default = space.complete({})
-    if not any(default in reference.points and reference.space.name == space.name for reference in references):
+    # The same point may be there as one of another space: SIREN^2's default, in `any`, is siren2's.
+    known = [
+        space.translate(reference.space.name, point, width=width, depth=depth)
+        for reference in references
+        for point in reference.points
+    ]
+    if default not in known:
         references.append(_reference(f"{space.name}-default", "baseline", "published default", space, default, lr))
     return references
 

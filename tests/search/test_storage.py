@@ -102,6 +102,21 @@ def test_a_reference_is_told_once_and_is_not_a_trial(study: StudyStorage, space:
     assert study.references() == [record]
 
 
+def test_a_reference_of_a_space_that_the_searched_one_contains_is_told_as_its_point(
+    study: StudyStorage, space: Space, builder: TrialBuilder, signal: Signal
+) -> None:
+    spec = builder.build("references/winner/lr=0.0001", label="winner", space=space, point=space.complete({}))
+    record = study.add_reference(outcome_of(spec))
+    whole = build_space("any", signal.spectrum(), width=16)
+    study.tell_reference(whole, record, width=16, depth=2)
+    [told] = study.search.trials
+    assert told.user_attrs["point"] == {"architecture": "siren2", **record.point}
+    assert set(told.params) == {"architecture", "siren2.bandwidth", "siren2.s1", "siren2.lr"}
+    siren = build_space("siren", signal.spectrum(), width=16)
+    study.tell_reference(siren, record, width=16, depth=2)
+    assert len(study.search.trials) == 1
+
+
 def test_a_reference_outside_the_search_range_is_not_told(
     study: StudyStorage, space: Space, builder: TrialBuilder
 ) -> None:

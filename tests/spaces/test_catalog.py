@@ -1,6 +1,7 @@
 import json
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -262,3 +263,80 @@ def test_a_space_of_ones_own_is_known_by_its_name(monkeypatch: pytest.MonkeyPatc
         Float(name="w_first", low=1.0, high=float(width), domain=POSITIVE),
     ), defaults={"w_first": 2.0}))  # fmt: skip
     assert build_space("mine", clip(4096), width=64).complete({}) == {"w_first": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "audio", "image", "volume"),
+    [
+        ("siren", {"w_first": 3000.0}, {"w_first": 30.0}, {"w_first": 30.0}),
+        ("ws-siren", *({"alpha": 2.5, "w_first": w_first} for w_first in (3000.0, 30.0, 30.0))),
+        (
+            "finer",
+            {"w_first": 3000.0, "k": 5.0},
+            {"w_first": 30.0, "k": 1 / math.sqrt(2)},
+            {"w_first": 30.0, "k": 1 / math.sqrt(3)},
+        ),
+        ("fourier", {"sigma": 10.0}, {"sigma": 10.0}, {"sigma": 10.0}),
+        ("positional", {"octaves": 10}, {"octaves": 5}, {"octaves": 3}),  # floor(log2(N / 4))
+        ("gauss", {"s": 30.0}, {"s": 30.0}, {"s": 30.0}),
+        ("wire", *[{"w": 20.0, "s": 10.0}] * 3),
+        ("siren-rff", {"sigma": 30.0, "w_first": 3000.0}, *[{"sigma": 10.0, "w_first": 30.0}] * 2),
+    ],
+)
+def test_the_published_defaults_by_kind(
+    name: str, audio: dict[str, float], image: dict[str, float], volume: dict[str, float]
+) -> None:
+    for spectrum, expected in ((GRIDS[0], audio), (GRIDS[2], image), (GRIDS[4], volume), (GRIDS[5], volume)):
+        point = build_space(name, spectrum, width=64).complete({})
+        assert {key: value for key, value in point.items() if key != "lr"} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "audio_150k", "image_512"),
+    [
+        ("siren", (30, 3e4), (10, 300)),
+        ("ws-siren", (1, 4), (1, 4)),
+        ("finer", (30, 3e4), (10, 300)),
+        ("fourier", (10, 1e4), (1, 64)),
+        ("positional", (2, 17), (2, 8)),
+        ("gauss", (5, 60 * 293.5**0.25), (5, 60)),
+        ("wire", (4, 40 * 293.5**0.25), (4, 40)),
+        ("siren-rff", (10, 1e4), (1, 64)),
+    ],
+)
+def test_the_customary_ranges_where_they_are_customary(
+    name: str, audio_150k: tuple[float, float], image_512: tuple[float, float]
+) -> None:
+    for spectrum, expected in ((GRIDS[1], audio_150k), (GRIDS[3], image_512)):
+        first = build_space(name, spectrum, width=64).searched[0]
+        assert not isinstance(first, Choice)
+        assert (first.low, first.high) == pytest.approx(expected, rel=0.01)
+
+
+def test_the_ranges_of_images_grow_with_the_grid() -> None:
+    large = spectrum_like("image", (2048, 2048), 0.3)
+    highs = {name: build_space(name, large, width=64).searched[0].high for name in ("siren", "fourier", "gauss")}  # type: ignore[union-attr]
+    assert highs == pytest.approx({"siren": 1200.0, "fourier": 256.0, "gauss": 60 * 2**0.5}, rel=0.01)
+
+
+@pytest.mark.parametrize("name", [name for name in SPACES if name != "any"])
+def test_the_learning_rate_is_searched_higher_for_relu_gauss_and_wire(name: str) -> None:
+    rate = build_space(name, GRIDS[2], width=64).searched[-1]
+    assert isinstance(rate, Float)
+    steep = name in ("fourier", "positional", "gauss", "wire")
+    assert (rate.name, rate.low, rate.high, rate.log) == ("lr", 1e-4, 2e-2 if steep else 5e-3, True)
+
+
+def test_siren2_is_swept_along_the_bandwidth_at_one_s1() -> None:
+    points = build_space("siren2", clip(4096, 0.6), width=64).sweep(12)
+    assert {point["s1"] for point in points} == {0.25}
+    steps = [math.log(float(b["s0"]) / float(a["s0"])) for a, b in pairwise(points)]
+    assert steps == pytest.approx([steps[0]] * 11)
+
+
+def test_a_sweep_of_one_is_the_middle_and_of_none_is_empty() -> None:
+    space = build_space("siren", clip(150_000), width=64)
+    [point] = space.sweep(1)
+    assert point["w_first"] == pytest.approx(math.sqrt(30 * 3e4), rel=0.01)
+    assert space.sweep(0) == []
+    assert space.with_fixed("w_first", 30.0).with_fixed("lr", 1e-3).sweep(5) == [{"w_first": 30.0, "lr": 1e-3}]
