@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from spaces.laws import laws_for
+from spaces.laws import BUILT_IN, laws_for
 from spaces.noise import BANDWIDTH_LOW_RAD, HIDDEN_W, S1_MAX, NoiseScales, Ridge, noise_bandwidth
 from spaces.parameters import POSITIVE, Float, Int, Interval, PointError
 from spaces.space import Space
@@ -251,7 +251,9 @@ def _siren_rff(spectrum: Spectrum, width: int) -> Space:
 def _siren2(spectrum: Spectrum, width: int) -> Space:
     """SIREN^2: noise scales of the first two layers; s0 from 1 rad to twice Nyquist or what a law gives."""
     points = {
-        law.name: law.point(spectrum, width=width) for law in laws_for(spectrum).values() if law.space == "siren2"
+        name: law.point(spectrum, width=width)
+        for name, law in laws_for(spectrum, BUILT_IN).items()
+        if law.space == "siren2"
     }
     published = points.get("winner", SCALES_BY_HAND)
     known = [*points.values(), published]

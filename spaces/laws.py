@@ -12,7 +12,7 @@ variant: another reading of a published law, compared with only where it is name
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -169,7 +169,7 @@ class OwnLaw:
         return self.rule(spectrum, width)
 
 
-_PUBLISHED: tuple[Law, ...] = (
+BUILT_IN: tuple[Law, ...] = (
     Winner(),
     Bandwidth(),
     Winner(
@@ -192,8 +192,9 @@ _PUBLISHED: tuple[Law, ...] = (
         centroid="rowwise",
     ),
 )
+"""Search ranges follow these alone: a study's fingerprint must not depend on what a script registered."""
 
-LAWS: dict[str, Law] = {law.name: law for law in _PUBLISHED}
+LAWS: dict[str, Law] = {law.name: law for law in BUILT_IN}
 """The laws that `--heuristic` knows by name."""
 
 
@@ -202,9 +203,10 @@ def register_law(name: str, law: Law) -> None:
     LAWS[name] = law
 
 
-def laws_for(spectrum: Spectrum) -> dict[str, Law]:
-    """The laws that apply to such a signal without being asked for by name: no variants."""
-    return {name: law for name, law in LAWS.items() if not law.is_variant and law.reason_against(spectrum) is None}
+def laws_for(spectrum: Spectrum, among: Iterable[Law] | None = None) -> dict[str, Law]:
+    """The laws that apply to such a signal without being asked for by name: no variants; of all known ones or some."""
+    laws = LAWS if among is None else {law.name: law for law in among}
+    return {name: law for name, law in laws.items() if not law.is_variant and law.reason_against(spectrum) is None}
 
 
 def law_named(name: str) -> Law:

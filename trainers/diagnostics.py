@@ -111,9 +111,11 @@ def _state(task: Grid, network: NetworkConfig, drawn: Tensors, device: str) -> S
     *layers, output = _traced(network, tensors, x)
     block, block_shape = kernel_block(task, KERNEL_POINTS)
     kernel = tangent_kernel(network, tensors, x[torch.from_numpy(block)]) / len(block) ** 2
+    output_bands = _bands(output[None], task.shape)[0]
+    by_layer = [_bands(layer.T[:, :, None], task.shape).mean(axis=0) for layer in layers]
     return State(
-        layers=np.array([_bands(layer.T[:, :, None], task.shape).mean(axis=0) for layer in layers]),
-        output=_bands(output[None], task.shape)[0],
+        layers=np.array(by_layer).reshape(len(layers), len(output_bands)),
+        output=output_bands,
         ntk_eigenvalues=np.maximum(np.linalg.eigvalsh(kernel)[::-1], 0.0),
         ntk_spectrum=kernel_spectrum(kernel, block_shape),
     )

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spaces.catalog import build_space
 from spaces.laws import (
     LAWS,
     Bandwidth,
@@ -202,6 +203,14 @@ def test_a_law_of_ones_own_is_a_heuristic_like_the_others(monkeypatch: pytest.Mo
     spectrum = spectrum_like(0.3)
     assert law_named("quarter").point(spectrum, width=64) == {"s0": spectrum.nyquist_rad / 4, "s1": 0.0}
     assert "quarter" in laws_for(spectrum)
+
+
+def test_a_law_of_ones_own_moves_no_search_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spaces.laws.LAWS", dict(LAWS))
+    spectrum = spectrum_like(0.3)
+    before = build_space("siren2", spectrum, width=64).fingerprint()
+    register_law("far", OwnLaw(name="far", rule=lambda spectrum, width: {"s0": 1e9}))
+    assert build_space("siren2", spectrum, width=64).fingerprint() == before
 
 
 def test_a_law_of_ones_own_can_be_for_some_kinds_alone() -> None:

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from spaces.spectrum import amplitude_spectra
 from trainers.config import NetworkConfig
 from trainers.diagnostics import MAX_BANDS, Diagnosis, diagnose
-from trainers.networks import initial_tensors, render, trace
+from trainers.networks import initial_tensors, module_architecture, register_architecture, render, trace
 from trainers.probe import kernel_block, tangent_kernel
 
 
@@ -110,3 +111,15 @@ def test_more_bins_than_a_picture_shows_become_bands() -> None:
     assert len(diagnosis.frequency) == MAX_BANDS
     assert diagnosis.frequency[0] == pytest.approx(1.5)
     assert diagnosis.frequency[-1] < diagnosis.nyquist == 500.0
+
+
+def test_a_module_of_ones_own_shows_no_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(dims: int, channels: int, width: int, depth: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(dims, width), nn.Tanh(), nn.Linear(width, channels))
+
+    monkeypatch.setattr("trainers.networks.ARCHITECTURES", {})
+    monkeypatch.setattr("trainers.networks.WEIGHT_COUNTS", {})
+    register_architecture("own", module_architecture(build))
+    start = diagnose(grid_like((100,)), replace(NETWORK, architecture="own"), 3).start
+    assert start.layers.shape == (0, 50)
+    assert start.ntk_eigenvalues.shape == (100,)

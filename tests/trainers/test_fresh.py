@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spaces.catalog import build_space
+from spaces.catalog import SPACES, build_space
 from spaces.parameters import POSITIVE, Float
 from spaces.space import Space
 from spaces.spectrum import Binning, SpectrumError, spectrum_of
@@ -195,13 +195,15 @@ def test_more_networks_than_fit_a_pass_are_rendered_in_several(monkeypatch: pyte
         assert mine.distance == pytest.approx(theirs.distance, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["siren", "siren2"])
-def test_it_selects_in_a_space_of_the_catalogue(name: str) -> None:
-    task = grid_like((256,))
-    space = build_space(name, spectrum_of(task.values.astype(np.float64), kind="audio", shape=(256,)), width=8)
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize(("shape", "kind"), [((256,), "audio"), ((16, 16), "image"), ((6, 6, 6), "volume")])
+def test_it_selects_in_every_space_of_the_catalogue(name: str, shape: tuple[int, ...], kind: str) -> None:
+    task = grid_like(shape)
+    space = build_space(name, spectrum_of(task.values.astype(np.float64), kind=kind, shape=shape), width=8)
     chosen = choose(task, space)
-    assert len(chosen.candidates) == 5
-    assert set(chosen.point) == set(space.names) - {"lr"}
+    assert 2 <= len(chosen.candidates) <= 9
+    assert all(math.isfinite(each.distance) for each in chosen.candidates)
+    assert space.reason_against({**chosen.point, "lr": 1e-3}) is None
     assert chosen.seconds > 0.0
 
 
