@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,34 @@ def blocks(language: str) -> list[str]:
 SESSION = [line for block in blocks("") for line in block.splitlines() if line.startswith("$ winnow ")]
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=["from-python", "own-code"])
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """What a script registers is gone after it."""
+    import spaces.catalog
+    import spaces.laws
+    import spaces.scores
+    import trainers.networks
+
+    known = (spaces.catalog.SPACES, spaces.laws.LAWS, spaces.scores.SCORES, trainers.networks.ARCHITECTURES)
+    before = [dict(registry) for registry in known]
+    yield
+    for registry, entries in zip(known, before, strict=True):
+        registry.clear()
+        registry.update(entries)
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=["scores", "own", "from-python", "own-code"])
+@pytest.mark.usefixtures("registries")
 def test_its_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "readme"}
     exec(compile(code, "README.md", "exec"), names)
     if "network" in names:
         import torch
 
         assert names["network"](torch.linspace(-1, 1, 9)[:, None]).shape == (9, 1)
+    elif "scores" in names:
+        assert [score.keys() for score in names["scores"]] == [{"fresh", "rankme"}] * 10
     else:
         assert names["study"]["best"]["confirmed"]["seeds"] == 3
 

@@ -7,6 +7,7 @@ import torch
 
 from trainers.config import FitConfig, NetworkConfig, Status
 from trainers.fit import FitStack, fit_network
+from trainers.networks import BUILT_IN, initial_tensors, render
 from trainers.signals import Crop, read_signal
 from trainers.tasks import build_task
 
@@ -39,3 +40,13 @@ def test_lanes_on_cuda_continue_from_a_checkpoint_of_the_cpu() -> None:
     cpu.advance({0: 30})
     for lane in range(2):
         assert cuda.progress(lane).psnr_db == pytest.approx(cpu.progress(0).psnr_db, abs=0.05)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_every_network_gives_on_cuda_what_it_gives_on_the_cpu(name: str) -> None:
+    knobs = {"siren2": {"s0": 100.0, "s1": 0.2}, "positional": {"octaves": 6.0}}.get(name, {})
+    config = NetworkConfig(architecture=name, width=32, depth=3, dims=2, channels=3, knobs=knobs)
+    x = torch.rand(500, 2, dtype=torch.float64) * 2 - 1
+    tensors = initial_tensors(config, 0)
+    on_cuda = {key: tensor.cuda() for key, tensor in tensors.items()}
+    torch.testing.assert_close(render(config, on_cuda, x.cuda()).cpu(), render(config, tensors, x))
