@@ -1,29 +1,35 @@
-"""The winner, for use elsewhere: weights (safetensors), recipe (JSON), and a snippet of plain torch."""
+"""The winner, for use elsewhere: weights (safetensors), recipe (JSON), a snippet of plain torch, and its output."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from search.folder import RECIPE, RECONSTRUCTION, SNIPPET, TARGET, WEIGHTS
+from search.folder import RECIPE, RECONSTRUCTION, SNIPPET, SOUNDS, TARGET, VIEWS, WEIGHTS
+from search.objective import Objective
+from search.samples import write_samples
+from search.snippet import all_knobs, snippet
 from search.storage import Record
 from search.trial import TrialSpec
-from spaces.noise import HIDDEN_W
-from trainers.audio import write_audio
 from trainers.checkpoint import CheckpointError, pack, unpack, write_atomically
 from trainers.config import FitResult
 from trainers.signals import Signal
+from trainers.tasks import TaskConfig
 
-RECIPE_FORMAT = 1
+RECIPE_FORMAT = 2
 
 
 def build_recipe(
-    spec: TrialSpec, record: Record, signal: Signal, confirmed: Mapping[str, Any] | None
+    spec: TrialSpec,
+    record: Record,
+    signal: Signal,
+    confirmed: Mapping[str, Any] | None,
+    *,
+    task: TaskConfig,
+    objective: Objective,
 ) -> dict[str, Any]:
     """All that it takes to build, train or use the winner's network, JSON-able.
 
@@ -32,38 +38,45 @@ def build_recipe(
         record: what it brought.
         signal: what it was fitted to.
         confirmed: mean over fresh seeds of its point.
+        task: what of the signal was trained on.
+        objective: what was maximised.
     """
-    network = {**asdict(spec.network), "knobs": dict(spec.network.knobs)}
     return {
         "format": RECIPE_FORMAT,
         "signal": {
             "source": signal.source,
             "kind": signal.kind,
+            "shape": list(signal.shape),
+            "channels": signal.channels,
             "rate_hz": signal.rate_hz,
-            "start": signal.start[0],
-            "samples": signal.num_samples,
+            "start": list(signal.start),
+            "total": list(signal.total),
+            "offset": signal.offset,  # value = (raw - offset) / peak
             "peak": signal.peak,
             "sha256": signal.digest,
         },
+        "task": {"name": task.name, **task.options()},
+        "objective": objective.value,
         "space": spec.space,
         "point": dict(spec.point),
-        "network": network,
-        # SIREN^2 leaves w_first at the hidden layers' w: s0 sets the first layer's frequencies.
-        "factors": {"w_first": spec.network.knobs.get("w_first", HIDDEN_W), "w": spec.network.knobs.get("w", HIDDEN_W)},
+        "network": {**asdict(spec.network), "knobs": all_knobs(spec.network)},
         "fit": asdict(spec.fit),
         "seed": spec.seed,
         "psnr_db": record.psnr_db,
+        "held_psnr_db": record.held_psnr_db,
+        "metrics": dict(record.metrics),
         "best_step": record.best_step,
         "confirmed": confirmed,
     }
 
 
 def save_weights(folder: Path, spec: TrialSpec, result: FitResult, signal: Signal) -> None:
-    """Write the sounds, then the weights: what has weights has all of it, wherever a crash comes."""
+    """Write output and target, then the weights: what has weights has all of it, wherever a crash comes."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_audio(folder / RECONSTRUCTION, result.output, signal.rate_hz or 1.0)
-    write_audio(folder / TARGET, signal.values, signal.rate_hz or 1.0)
-    facts = {"psnr_db": result.progress.psnr_db, "seed": spec.seed, "point": dict(spec.point)}
+    (folder / WEIGHTS).unlink(missing_ok=True)
+    names = write_samples(folder, Path(RECONSTRUCTION).stem, result.output, signal)
+    names += write_samples(folder, Path(TARGET).stem, signal.values, signal)
+    facts = {"psnr_db": result.progress.psnr_db, "seed": spec.seed, "point": dict(spec.point), "files": names}
     write_atomically(folder / WEIGHTS, pack(result.weights, facts))
 
 
@@ -80,28 +93,11 @@ def has_weights_of(folder: Path, spec: TrialSpec) -> bool:
     except (FileNotFoundError, CheckpointError):
         return False
     is_same = facts.get("seed") == spec.seed and facts.get("point") == dict(spec.point)
-    return is_same and (folder / RECONSTRUCTION).exists() and (folder / TARGET).exists()
+    names = facts.get("files", ())
+    return is_same and bool(names) and all((folder / name).exists() for name in names)
 
 
-def snippet(recipe: Mapping[str, Any]) -> str:
-    """Python with torch alone: the network, its initialisation, and how to load the weights."""
-    network, knobs = recipe["network"], recipe["network"]["knobs"]
-    confirmed = recipe["confirmed"]
-    template = Template((files("search") / "snippet.template").read_text(encoding="utf-8"))
-    return template.substitute(
-        source=json.dumps(recipe["signal"]["source"]),  # a literal: a file may have any name
-        space=recipe["space"],
-        confirmed=f"{confirmed['mean_psnr_db']:.1f} dB over {confirmed['seeds']} fresh seeds" if confirmed else "none",
-        dims=network["dims"],
-        channels=network["channels"],
-        width=network["width"],
-        depth=network["depth"],
-        w_first=recipe["factors"]["w_first"],
-        w=recipe["factors"]["w"],
-        s0=knobs.get("s0", 0.0),
-        s1=knobs.get("s1", 0.0),
-        lr=recipe["fit"]["lr"],
-        decay=recipe["fit"]["decay"],
-        decay_every=recipe["fit"]["decay_every"],
-        steps=recipe["fit"]["steps"],
-    )
+def kept_files(folder: Path) -> list[Path]:
+    """What a study keeps of its winner, for MLflow too: how it looks or sounds depends on the kind of signal."""
+    names = (*SOUNDS, *VIEWS, RECONSTRUCTION, TARGET, WEIGHTS, RECIPE, SNIPPET)
+    return [folder / name for name in names if (folder / name).exists()]

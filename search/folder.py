@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 WEIGHTS, RECIPE, SNIPPET = "winner.safetensors", "recipe.json", "snippet.py"
-RECONSTRUCTION, TARGET = "reconstruction.wav", "target.wav"
-LANDSCAPE, CURVES, SPECTRA = "landscape.png", "curves.png", "spectra.png"
+RECONSTRUCTION, TARGET = "reconstruction.npy", "target.npy"
+SOUNDS = ("reconstruction.wav", "target.wav")
+VIEWS = ("reconstruction.png", "target.png")
+LANDSCAPE, CURVES, FRONT, SPECTRA, COMPARISON = (
+    f"{name}.png" for name in ("landscape", "curves", "front", "spectra", "comparison")
+)
 CHECKPOINTS, DIAGNOSES, LOCK = "checkpoints", "diagnoses", "driver.lock"
 
 

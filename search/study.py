@@ -15,8 +15,8 @@ from search.confirm import NUM_SELECT_SEEDS, Candidate, choose, judged, leading
 from search.display import Display
 from search.driver import Driver, FixedSource
 from search.errors import Interrupted, NothingFoundError
-from search.export import build_recipe, has_weights_of, save_recipe, save_weights
-from search.folder import CHECKPOINTS, DIAGNOSES, RECIPE, RECONSTRUCTION, SNIPPET, TARGET, WEIGHTS, study_folder
+from search.export import build_recipe, has_weights_of, kept_files, save_recipe, save_weights
+from search.folder import CHECKPOINTS, DIAGNOSES, study_folder
 from search.objective import best_by
 from search.pictures import draw_study
 from search.plan import Plan
@@ -180,14 +180,16 @@ class StudyRun:
                 raise NothingFoundError(f"the winner of {self._plan.name} could not be fitted again")
             save_weights(self._folder, spec, self._results[spec.key], signal)
         confirmed = summarise(self._storage)["best"]["confirmed"]
-        save_recipe(self._folder, build_recipe(spec, best, signal, confirmed))
+        task, objective = self._spec.task_config, self._storage.objective
+        recipe = build_recipe(spec, best, signal, confirmed, task=task, objective=objective)
+        save_recipe(self._folder, recipe)
 
     def _record(self, found: Record) -> None:
         """Pictures and the summary, to the folder and to MLflow."""
         summary = summarise(self._storage)
         pictures = draw_study(self._folder, self._plan, self._storage, found)
-        kept = [self._folder / name for name in (RECONSTRUCTION, TARGET, WEIGHTS, RECIPE, SNIPPET)]
-        self._tracker.end(summary, found.key, to_markdown(summary), [*pictures, *kept])
+        files = [*pictures, *kept_files(self._folder)]
+        self._tracker.end(summary, found.key, to_markdown(summary), files)
         self._tracker.flush()
         if self._tracker.parent_run_id:
             self._storage.set_facts("mlflow_run_id", self._tracker.parent_run_id)

@@ -1,4 +1,4 @@
-"""Read images as Signal: whatever Pillow reads of PNG, JPEG, TIFF, BMP, WebP, GIF and PNM."""
+"""Read images as Signal (whatever Pillow reads of PNG, JPEG, TIFF, BMP, WebP, GIF and PNM), and write them as PNG."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainers.crops import box
@@ -60,6 +62,16 @@ def read_image(path: Path, crop: Crop) -> Signal:
     except _DAMAGED as error:
         raise SignalError(f"{source}: a signal must be an image that Pillow reads, but: {_reason(error)}") from error
     return build_signal(raw, kind="image", name=path.stem, source=source, start=start, total=total, limits=limits)
+
+
+def write_image(path: Path, values: NDArray[np.floating[Any]]) -> None:
+    """Write (rows, columns, channels) in [-1, 1] as PNG of 8 bit: grey, grey and alpha, RGB or RGBA.
+
+    What lies beyond is clipped, and what is not finite becomes grey.
+    """
+    levels = np.nan_to_num(np.clip(values, -1.0, 1.0), nan=0.0) * 127.5 + 127.5
+    pixels = np.rint(levels).astype(np.uint8)
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path, format="PNG")
 
 
 def is_image(path: Path) -> bool:

@@ -1,0 +1,69 @@
+"""Reconstruction and target as files: an array that loses nothing, and what ears and eyes take.
+
+grid: values (samples of each axis..., channels), in [-1, 1] but for what a network overshoots
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.audio import write_audio
+from trainers.images import write_image
+from trainers.signals import Signal
+
+Grid = NDArray[np.floating[Any]]
+
+VIEWED_CHANNELS = 4
+"""More channels than RGBA has are no picture: the first is shown."""
+
+SLICE_SIDE = 256
+"""Pixels at least along a slice of a volume: each sample becomes a square of pixels."""
+
+
+def write_samples(folder: Path, stem: str, values: Grid, signal: Signal) -> list[str]:
+    """Write values (points, channels) on a signal's grid; the names of the files.
+
+    `STEM.npy` always, (samples of each axis..., channels) as float32; `STEM.wav` where there is a rate; `STEM.png` of
+    images, and of volumes (the middle slice along each axis, side by side).
+    """
+    grid = np.asarray(values, dtype=np.float32).reshape(*signal.shape, -1)
+    np.save(folder / f"{stem}.npy", grid)
+    names = [f"{stem}.npy"]
+    if signal.kind == "audio":
+        if signal.rate_hz:
+            write_audio(folder / f"{stem}.wav", grid, signal.rate_hz)
+            names.append(f"{stem}.wav")
+        return names
+    write_image(folder / f"{stem}.png", grid_view(grid) if grid.ndim == 3 else _side_by_side(grid))
+    return [*names, f"{stem}.png"]
+
+
+def grid_view(grid: Grid) -> Grid:
+    """The channels of an image that can be shown: one (grey), two (with alpha), three or four, or else the first."""
+    return grid if grid.shape[-1] <= VIEWED_CHANNELS else grid[..., :1]
+
+
+def middle_slices(grid: Grid) -> list[tuple[str, Grid]]:
+    """A caption and the samples (rows, columns) of the first channel's middle slice along each axis of a volume."""
+    volume = grid[..., 0]
+    middles = [size // 2 for size in volume.shape]
+    return [
+        (f"axis {axis}, slice {middle} of {volume.shape[axis]}", np.take(volume, middle, axis=axis))
+        for axis, middle in enumerate(middles)
+    ]
+
+
+def _side_by_side(grid: Grid) -> Grid:
+    """(rows, columns, 1): the slices on black, with a gap of a sample between them."""
+    slices = [samples for _, samples in middle_slices(grid)]
+    rows = max(len(samples) for samples in slices)
+    padded = [
+        np.pad(samples, ((0, rows - len(samples)), (0, int(number < 2))), constant_values=-1.0)
+        for number, samples in enumerate(slices)
+    ]
+    scale = -(-SLICE_SIDE // max(grid.shape[:-1]))
+    return np.asarray(np.kron(np.concatenate(padded, axis=1), np.ones((scale, scale)))[..., None])
