@@ -116,6 +116,8 @@ def fit(
     from search.point import fit_point
     from search.trial import spell
 
+    for line in spec.idle_task_options:
+        click.echo(f"warning: {line}", err=True)
     document = fit_point(
         signal,
         partial,
