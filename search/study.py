@@ -64,7 +64,8 @@ class StudyRun:
             NothingFoundError: every trial failed.
         """
         self._workers.share(self._plan.task.digest, self._plan.task)
-        self._tracker.begin(self._tracked(), self._storage.trials(), self._storage.references())
+        trials, references = self._storage.trials(), self._storage.references()
+        self._tracker.begin(self._tracked(), trials, references, self._diagnosis_files)
         try:
             with self._timed("references"):
                 self._run_references()
@@ -208,12 +209,19 @@ class StudyRun:
         """Numbers and picture of a trial that was looked into, in the study's folder; none where it was not."""
         if outcome.diagnosis is None:
             return []
-        stem = self._folder / DIAGNOSES / outcome.spec.key.replace("/", "-")
-        numbers, picture = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
+        numbers, picture = self._diagnosis_paths(outcome.spec.key)
         write_atomically(numbers, json.dumps(outcome.diagnosis.to_dict()).encode())
         title = f"{self._plan.name} {outcome.spec.label} {spell(outcome.spec.point)}"
         diagnosis_plot.draw(picture, outcome.diagnosis, title)
         return [numbers, picture]
+
+    def _diagnosis_files(self, record: Record) -> list[Path]:
+        """What an earlier session drew, which MLflow may not have."""
+        return [path for path in self._diagnosis_paths(record.key) if path.exists()]
+
+    def _diagnosis_paths(self, key: str) -> tuple[Path, Path]:
+        stem = self._folder / DIAGNOSES / key.replace("/", "-")
+        return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
 
     def _ended(self, record: Record) -> None:
         self._display.ended(record, self._storage.objective.score_db(record))

@@ -99,10 +99,16 @@ class Tracker:
         """Of the study, once it is known."""
         return self._parent_id
 
-    def begin(self, study: TrackedStudy, trials: Sequence[Record], references: Sequence[Record]) -> None:
-        """Open or reopen the study's parent run, and log what storage holds and MLflow does not."""
+    def begin(
+        self,
+        study: TrackedStudy,
+        trials: Sequence[Record],
+        references: Sequence[Record],
+        files_of: Callable[[Record], Sequence[Path]],
+    ) -> None:
+        """Open or reopen the study's parent run, and log what storage holds and MLflow does not, with its files."""
         began = round(time.time() * 1000)
-        self._queue.put(lambda client: self._begin(client, study, began, trials, references))
+        self._queue.put(lambda client: self._begin(client, study, began, trials, references, files_of))
 
     def log(self, record: Record, role: str, files: Sequence[Path] = ()) -> None:
         """A child run for a finished trial or reference, with these files."""
@@ -159,6 +165,7 @@ class Tracker:
         began: int,
         trials: Sequence[Record],
         references: Sequence[Record],
+        files_of: Callable[[Record], Sequence[Path]],
     ) -> None:
         self._parent_id, self._children = None, {}
         self._experiment_id = self._open_experiment(client, study.campaign)
@@ -167,7 +174,7 @@ class Tracker:
         for role, records in (("reference", references), ("trial", trials)):
             for record in records:
                 if record.key not in self._children:
-                    self._log(client, record, role, unfinished=unfinished.get(record.key))
+                    self._log(client, record, role, files_of(record), unfinished=unfinished.get(record.key))
 
     def _open_experiment(self, client: MlflowClient, campaign: str) -> str:
         known = client.get_experiment_by_name(campaign)
