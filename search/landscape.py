@@ -15,7 +15,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search.objective import Objective
-from search.plots import COMPLETE, FOUND, MARKERS, REFERENCE, STOPPED, save, score_label
+from search.plots import (
+    COMPLETE,
+    FOUND,
+    FOUND_COLOUR,
+    MARKERS,
+    REFERENCE,
+    REFERENCE_COLOUR,
+    STOPPED,
+    TRIAL_COLOUR,
+    save,
+    score_label,
+)
 from search.storage import Record
 from search.trial import State
 from spaces.noise import NoiseScales, bandwidth, gain
@@ -193,7 +204,7 @@ def _draw_points(
     """Trials, references and the found point, each as it always looks."""
     own = {id(placed) for placed in shown}
 
-    def scatter(group: Sequence[Placed], label: str, **style: Any) -> None:
+    def scatter(group: Sequence[Placed], label: str, plain: str, **style: Any) -> None:
         there = [placed for placed in group if id(placed) in own]
         if not there:
             return
@@ -201,16 +212,15 @@ def _draw_points(
         fill: dict[str, Any] = (
             {"c": [colour(placed) for placed in there], "norm": norm, "cmap": "viridis"} if colour else {}
         )
-        axes.scatter(xs, ys, label=label, **(fill or {"color": "tab:blue"}), **style)
+        axes.scatter(xs, ys, label=label, **(fill or {"color": plain}), **style)
 
-    is_complete = [placed.record.state is State.COMPLETE for placed in view.trials]
-    scatter(
-        [t for t, done in zip(view.trials, is_complete, strict=True) if not done], "trial, stopped early", **STOPPED
-    )
-    scatter([t for t, done in zip(view.trials, is_complete, strict=True) if done], "trial, complete", **COMPLETE)
+    complete = [trial for trial in view.trials if trial.record.state is State.COMPLETE]
+    stopped = [trial for trial in view.trials if trial.record.state is not State.COMPLETE]
+    scatter(stopped, "trial, stopped early", TRIAL_COLOUR, **STOPPED)
+    scatter(complete, "trial, complete", TRIAL_COLOUR, **COMPLETE)
     for marker, placed in zip(cycle(MARKERS), view.references, strict=False):
-        scatter([placed], f"{placed.label} ({placed.score_db:.1f} dB)", marker=marker, **REFERENCE)
-    scatter([view.found], f"found {view.found.label} ({view.found.score_db:.1f} dB)", **FOUND)
+        scatter([placed], f"{placed.label} ({placed.score_db:.1f} dB)", REFERENCE_COLOUR, marker=marker, **REFERENCE)
+    scatter([view.found], f"found {view.found.label} ({view.found.score_db:.1f} dB)", FOUND_COLOUR, **FOUND)
 
 
 def _range_of(scores: Sequence[float]) -> tuple[float, float]:
