@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from search.plots import (
     REFERENCE,
     REFERENCE_COLOUR,
     STOPPED,
+    TITLE_WIDTH,
     TRIAL_COLOUR,
     save,
     score_label,
@@ -109,8 +111,8 @@ def draw_landscape(path: Path, view: Landscape, *, title: str, spectrum: Spectru
         if width is not None and (numeric[0].name, numeric[1].name) == ("s0", "s1"):
             _ridges(axes, spectrum, width)
     elsewhere = [f"{r.label}: {r.score_db:.1f} dB" for r in view.references if r.point is None]
-    subtitle = f"\nnot in this space: {', '.join(elsewhere)}" if elsewhere else ""
-    axes.set_title(f"{title}{subtitle}", fontsize=10)
+    lines = [title, fill(f"not in this space: {', '.join(elsewhere)}", TITLE_WIDTH)] if elsewhere else [title]
+    axes.set_title("\n".join(lines), fontsize=10)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     save(figure, path)
 

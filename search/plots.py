@@ -19,6 +19,9 @@ MARKERS = ("s", "D", "^", "v", "P", "X", "p", "<", ">", "h")
 
 DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
+TITLE_WIDTH = 110
+"""Characters of a title's line, which fit above the axes."""
+
 TRIAL_EDGES = {"edgecolors": "white", "linewidths": 0.5}
 STOPPED = {"s": 22, **TRIAL_EDGES}
 COMPLETE = {"s": 60, **TRIAL_EDGES}

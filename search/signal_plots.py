@@ -92,12 +92,13 @@ def comparison(path: Path, *, title: str, target: Grid, output: Grid, kind: str)
     """
     mse = float(np.mean((output.astype(np.float64) - target) ** 2))
     error = ERROR_GAIN * (output - target)
+    is_image = target.ndim == 3
+    is_rgb = is_image and target.shape[-1] in (3, 4)
     columns = (
         ("target", target),
         (f"reconstruction: {psnr_db(mse, kind):.1f} dB, all samples", output),
-        (f"{ERROR_GAIN:g} x (reconstruction - target)", error),
+        (f"{ERROR_GAIN:g} x error{'' if is_rgb else ': red is too high, blue too low'}", error),
     )
-    is_image = target.ndim == 3
     shown = [target.shape] if is_image else [samples.shape for _, samples in middle_slices(target)]
     heights = [PICTURE_INCHES * min(max(shape[0] / shape[1], 0.3), 2.0) for shape in shown]
     figure = Figure(figsize=(3 * PICTURE_INCHES, sum(heights) + 0.5), layout="constrained")

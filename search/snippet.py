@@ -103,7 +103,8 @@ def _summary(what: str, recipe: Mapping[str, Any]) -> str:
     mean = "none"
     if confirmed:
         held = f"{confirmed['mean_held_psnr_db']:.1f} dB held out, " if "mean_held_psnr_db" in confirmed else ""
-        mean = f"{confirmed['mean_psnr_db']:.1f} dB, {held}over {confirmed['seeds']} fresh seeds"
+        seeds = confirmed["seeds"]
+        mean = f"{confirmed['mean_psnr_db']:.1f} dB, {held}over {seeds} fresh seed{'' if seeds == 1 else 's'}"
     return f"{what} found by winnow for SIGNAL: space {recipe['space']}.\n\nConfirmed mean PSNR: {mean}."
 
 
