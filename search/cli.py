@@ -101,7 +101,7 @@ def _spell_grid(entry: Mapping[str, Any]) -> str:
 @section_options("search", "seed", "plugin")
 @section_options("signal")
 @section_options("task")
-@section_options("network")
+@section_options("network", "width", "depth")
 @section_options("fit")
 @section_options("workers", "cpus_per_worker")
 @json_option
@@ -116,6 +116,8 @@ def fit(
     from search.point import fit_point
     from search.trial import spell
 
+    for line in spec.idle_task_options:
+        click.echo(f"warning: {line}", err=True)
     document = fit_point(
         signal,
         partial,
@@ -148,7 +150,11 @@ def fit(
 
 
 def _say_fit(repeat: int, progress: Progress) -> None:
-    scored = f"PSNR {progress.psnr_db:.2f} dB, SNR {progress.snr_db:.2f} dB" if progress.psnr_db else "no finite loss"
+    scored = (
+        f"PSNR {progress.psnr_db:.2f} dB, SNR {progress.snr_db:.2f} dB"
+        if progress.psnr_db is not None
+        else "no finite loss"
+    )
     scored += f", held out {progress.held_psnr_db:.2f} dB" if progress.held_psnr_db is not None else ""
     click.echo(f"  seed {repeat}: {scored} at step {progress.best_step} ({progress.status})")
 
@@ -226,7 +232,9 @@ def status(name: str | None, store: Path, storage: str | None, as_json: bool) ->
         if best and entry["state"] == "done":
             click.echo(f"  {sentence_of(entry)}")
         elif best:
-            click.echo(f"  best so far #{best['number']} {spell(best['params'])}, {best['psnr_db']:.1f} dB on one seed")
+            scored = f"{best['psnr_db']:.1f} dB"
+            scored += f", held out {best['held_psnr_db']:.1f} dB," if "held_psnr_db" in best else ""
+            click.echo(f"  best so far #{best['number']} {spell(best['params'])}, {scored} on one seed")
 
 
 @cli.command()

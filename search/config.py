@@ -193,6 +193,13 @@ class StudySpec(_Section):
         name = self.task.task or ("fit" if self.search.objective == "fit" else "holdout")
         return TaskConfig(name=name, **self.task.model_dump(exclude={"task"}))
 
+    @property
+    def idle_task_options(self) -> list[str]:
+        """A line for each option of a task that was given, though this task does not look at it."""
+        task = self.task_config
+        idle = sorted(self.task.model_fields_set - {"task", *task.options()})
+        return [f"--{name.replace('_', '-')} has no effect on task {task.name}" for name in idle]
+
     def settings_fingerprint(self) -> dict[str, Any]:
         """The settings that decide the results of a study; others may change when it is resumed."""
         search = self.search.model_dump(mode="json")

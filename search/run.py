@@ -41,6 +41,8 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     display = display or Display()
     spec = spec.model_copy(update={"name": spec.name or spec.default_name(f"{datetime.now(UTC):%Y%m%d}")})
     plans = plan_studies(spec)
+    for line in spec.idle_task_options:
+        display.say(f"warning: {line}")
     # Workers first: where no cluster answers, nothing has been written.
     display.phase("starting workers", 0)
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from search.cli import main
 from search.config import StudySpec
 from search.trial import TrialBuilder
 from trainers.signals import Crop, Signal, read_signal
@@ -31,13 +34,18 @@ def builder(task: Task) -> TrialBuilder:
     return TrialBuilder(task=task.digest, width=16, depth=2, dims=1, channels=1, steps=40, study_seed=0)
 
 
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
+def write_clip(folder: Path) -> Path:
     """A recording of 400 samples."""
-    path = tmp_path / "clip.wav"
+    path = folder / "clip.wav"
     time = np.arange(400) / 8000
     soundfile.write(path, 0.3 * np.sin(2 * np.pi * 1500 * time) + 0.1 * np.sin(2 * np.pi * 3100 * time), 8000)
     return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A recording of 400 samples."""
+    return write_clip(tmp_path)
 
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -48,19 +56,47 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
+def small_spec_in(folder: Path, clip: Path, **sections: Any) -> StudySpec:
+    """A study of 6 trials of 30 steps, inline; keyword arguments replace values of its sections."""
+    top = {key: sections.pop(key) for key in ("name", "signals") if key in sections}
+    data: dict[str, Any] = {"name": "small", "signals": (str(clip),), **top}
+    for section in {*SMALL, *sections, "store"}:
+        data[section] = {**SMALL.get(section, {}), **sections.get(section, {})}
+    data["store"] = {"store": folder / "store", **data["store"]}
+    return StudySpec.model_validate(data)
+
+
 @pytest.fixture
 def small_spec(tmp_path: Path, clip: Path) -> Callable[..., StudySpec]:
-    """A study of 6 trials of 30 steps, inline; keyword arguments replace values of its sections."""
+    """`small_spec_in` a folder of the test's own."""
+    return partial(small_spec_in, tmp_path, clip)
 
-    def build(**sections: Any) -> StudySpec:
-        top = {key: sections.pop(key) for key in ("name", "signals") if key in sections}
-        data: dict[str, Any] = {"name": "small", "signals": (str(clip),), **top}
-        for section in {*SMALL, *sections, "store"}:
-            data[section] = {**SMALL.get(section, {}), **sections.get(section, {})}
-        data["store"] = {"store": tmp_path / "store", **data["store"]}
-        return StudySpec.model_validate(data)
 
-    return build
+@pytest.fixture(scope="module")
+def shared_spec(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., StudySpec]:
+    """`small_spec_in` a folder of the test module's: for a study that several tests look at."""
+    folder = tmp_path_factory.mktemp("shared")
+    return partial(small_spec_in, folder, write_clip(folder))
+
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """Runs `winnow` in an empty folder: exit code, stdout, stderr."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["winnow", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="module")

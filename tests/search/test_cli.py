@@ -15,29 +15,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from search.cli import main
-
 Shell = Callable[..., tuple[int, str, str]]
 
 FAST = ["--samples", "256", "--width", "8", "--depth", "2", "--steps", "5"]
 BRIGHT = "synthetic:bright"
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """Runs `winnow` in an empty folder: exit code, stdout, stderr."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["winnow", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -130,14 +130,15 @@ def test_the_same_command_again_changes_nothing_and_more_trials_add_just_those(s
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
 
 
+@pytest.mark.parametrize("objective", ["fit", "both"])
 def test_deterministic_studies_are_the_same_inline_and_on_one_or_two_actors(
-    small_spec: SpecOf, local_ray: None, tmp_path: Path
+    small_spec: SpecOf, local_ray: None, tmp_path: Path, objective: str
 ) -> None:
     def run(folder: str, workers: int) -> list[Any]:
         spec = small_spec(
-            search={"deterministic": True, "trials": 10, "confirm": 0},
+            search={"deterministic": True, "trials": 10, "confirm": 0, "objective": objective},
             workers={"workers": workers},
-            store={"store": tmp_path / folder},
+            store={"store": tmp_path / folder, "tracking_uri": "nowhere://"},
         )
         run_study(spec)
         return table(spec)
