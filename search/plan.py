@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from search.config import NetworkSettings, StudySpec
@@ -16,7 +16,7 @@ from search.rungs import rungs_of
 from search.trial import TrialBuilder
 from spaces.capacity import with_capacity
 from spaces.catalog import build_space
-from spaces.parameters import Point
+from spaces.parameters import Point, PointError
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.config import FitConfig
@@ -76,7 +76,7 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
 
     Raises:
         InputError: one line for each signal that cannot be used.
-        PointError, LawError: unknown space or heuristic, or a learning rate outside its domain.
+        PointError, LawError: unknown space or heuristic, a learning rate outside its domain, or too small a budget.
     """
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
@@ -96,15 +96,15 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
 
 
 def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
-    width, search = spec.network.width, spec.search
+    search = spec.search
     spectrum = signal.spectrum()
-    space = build_space(search.space, spectrum, width=width, coordinates=search.coordinates)
+    space = build_space(search.space, spectrum, width=spec.network.width, coordinates=search.coordinates)
     if spec.fit.lr is not None:
         space = space.with_fixed("lr", spec.fit.lr)
     names = check_heuristics(search.heuristic, spectrum)
     builder = TrialBuilder(
         task=task.digest,
-        width=width,
+        width=spec.network.width,
         depth=spec.network.depth,
         dims=spectrum.dims,
         channels=spectrum.channels,
@@ -114,7 +114,8 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
     )
     if spec.network.max_weights is not None:
         space = _with_capacity(space, spec.network, builder)
-    depth = spec.network.depth
+        builder = _within_budget(space, spec.network, builder)
+    width, depth = builder.width, builder.depth
     predictions = [
         predict_point(heuristic, spectrum, task, space, width=width, depth=depth, seed=search.seed)
         for heuristic in names
@@ -134,9 +135,7 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
         task=task,
         spectrum=spectrum,
         space=space,
-        references=tuple(
-            build_references(predictions, spectrum, space, width=width, depth=builder.depth, lr=spec.fit.lr)
-        ),
+        references=tuple(build_references(predictions, spectrum, space, width=width, depth=depth, lr=spec.fit.lr)),
         builder=builder,
         fingerprint=fingerprint,
     )
@@ -149,6 +148,23 @@ def _with_capacity(space: Space, network: NetworkSettings, builder: TrialBuilder
         return builder.network(space, {**point, "width": width, "depth": depth}).num_weights
 
     return with_capacity(space, network.max_weights, num_weights, width=network.width, depth=network.depth)
+
+
+def _within_budget(space: Space, network: NetworkSettings, builder: TrialBuilder) -> TrialBuilder:
+    """At the largest width, up to the study's own, that the budget pays: references must be held to it too.
+
+    Raises:
+        PointError: the study's depth costs more even at the smallest width that is proposed.
+    """
+    assert network.max_weights is not None
+    default = space.complete({})
+    num_weights = builder.network(space, default).num_weights
+    if num_weights > network.max_weights:
+        raise PointError(
+            f"`{num_weights} <= max_weights` must hold for depth={network.depth} at width={default['width']}, "
+            f"but got max_weights={network.max_weights}"
+        )
+    return replace(builder, width=int(default["width"]))
 
 
 def _stem(signal: Signal) -> str:

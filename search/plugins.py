@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -19,25 +20,25 @@ if TYPE_CHECKING:
 def load_plugins(paths: Sequence[Path]) -> None:
     """Run files that call `register_architecture`, `register_space`, `register_law` or `register_score`.
 
-    They are programs, and run with all rights of this one: load only what you would run. A file is run once a process.
+    They are programs, and run with all rights of this one: load only what you would run. A file is run once a
+    process, and anew once its content has changed. What it prints goes to stderr: stdout may be a document.
 
     Raises:
-        UsageError: no such file, or it raised.
+        UsageError: a file that cannot be read or is no Python, or it raised.
     """
     for path in paths:
         name = _module_name(path)
         if name in sys.modules:
             continue
-        if not path.is_file():
-            raise UsageError(f"a plugin must be a Python file, but got {path}")
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise UsageError(f"a plugin must be a Python file, but got {path}")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:
-            spec.loader.exec_module(module)
-        except Exception as error:  # the user's code: whatever it raises is theirs to read
+            with redirect_stdout(sys.stderr):
+                spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:  # the user's code: whatever it raises is theirs to read
             del sys.modules[name]
             raise UsageError(f"{path}: the plugin raised {type(error).__name__}: {first_line(error)}") from error
 
@@ -65,4 +66,8 @@ _PREFIX = "winnow_plugin_"
 
 
 def _module_name(path: Path) -> str:
-    return _PREFIX + hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:12]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"a plugin must be a Python file, but got {path}: {error.strerror}") from error
+    return _PREFIX + hashlib.sha256(str(path.absolute()).encode() + content).hexdigest()[:12]

@@ -53,6 +53,9 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     try:
         for planned in plans:
             display.say(f"{planned.name}: {planned.signal.num_samples:,} samples, {planned.num_weights:,} weights")
+            if planned.builder.width < spec.network.width:
+                beyond = f"--width {spec.network.width} is beyond --max-weights {spec.network.max_weights}"
+                display.say(f"warning: {beyond}: references have width {planned.builder.width}")
         with (
             storage_errors(),
             _locked(spec, plans),

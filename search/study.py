@@ -252,6 +252,7 @@ class StudyRun:
             **self._plan.fingerprint,
             "signal": signal.source,
             "kind": signal.kind,
+            "shape": " x ".join(str(num) for num in signal.shape),
             "num_samples": signal.num_samples,
             "rate_hz": signal.rate_hz,
             "centroid": spectrum.centroid,
