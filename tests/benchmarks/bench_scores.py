@@ -1,6 +1,6 @@
 """What zero-cost scores cost: 200 points of a space, on one thread; prints seconds, the tangent kernel's apart.
 
-    python tests/benchmarks/bench_scores.py [--samples 4096] [--width 64] [--points 200] [--source S] [--space siren2]
+python tests/benchmarks/bench_scores.py [--samples 4096] [--width 64] [--points 200] [--source S] [--space siren2]
 """
 
 from __future__ import annotations
