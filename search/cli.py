@@ -226,8 +226,9 @@ def status(name: str | None, store: Path, storage: str | None, as_json: bool) ->
         done, best = sum(entry["trials"].values()), entry["best"]
         state = f"{entry['state']} (running)" if entry["running"] else entry["state"]
         asked = entry["asked"]
-        size = f"{asked['samples'] or 'all'} samples, width {asked['width']}, {asked['steps']} steps"
-        click.echo(f"{entry['study']}: {state}, {done}/{entry['budget']} trials of {entry['signal']}, {size}")
+        size = f"{asked['crop'] or asked['samples'] or 'all'} samples, width {asked['width']}, {asked['steps']} steps"
+        task = "" if asked["task"] == "fit" else f", task {asked['task']}, objective {entry['objective']}"
+        click.echo(f"{entry['study']}: {state}, {done}/{entry['budget']} trials of {entry['signal']}, {size}{task}")
         if best and entry["state"] == "done":
             click.echo(f"  {sentence_of(entry)}")
         elif best:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.diagnostics import Diagnosis
+if TYPE_CHECKING:
+    from trainers.diagnostics import Diagnosis
+
 
 FLOOR = 1e-6
 """What lies below this share of a panel's largest value is rounding, and is not drawn."""

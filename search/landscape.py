@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search.objective import Objective
-from search.plots import COMPLETE, FOUND, MARKERS, REFERENCE, STOPPED, save, score_label
+from search.plots import (
+    COMPLETE,
+    FOUND,
+    FOUND_COLOUR,
+    MARKERS,
+    REFERENCE,
+    REFERENCE_COLOUR,
+    STOPPED,
+    TITLE_WIDTH,
+    TRIAL_COLOUR,
+    save,
+    score_label,
+)
 from search.storage import Record
 from search.trial import State
 from spaces.noise import NoiseScales, bandwidth, gain
@@ -98,8 +111,8 @@ def draw_landscape(path: Path, view: Landscape, *, title: str, spectrum: Spectru
         if width is not None and (numeric[0].name, numeric[1].name) == ("s0", "s1"):
             _ridges(axes, spectrum, width)
     elsewhere = [f"{r.label}: {r.score_db:.1f} dB" for r in view.references if r.point is None]
-    subtitle = f"\nnot in this space: {', '.join(elsewhere)}" if elsewhere else ""
-    axes.set_title(f"{title}{subtitle}", fontsize=10)
+    lines = [title, fill(f"not in this space: {', '.join(elsewhere)}", TITLE_WIDTH)] if elsewhere else [title]
+    axes.set_title("\n".join(lines), fontsize=10)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     save(figure, path)
 
@@ -193,7 +206,7 @@ def _draw_points(
     """Trials, references and the found point, each as it always looks."""
     own = {id(placed) for placed in shown}
 
-    def scatter(group: Sequence[Placed], label: str, **style: Any) -> None:
+    def scatter(group: Sequence[Placed], label: str, plain: str, **style: Any) -> None:
         there = [placed for placed in group if id(placed) in own]
         if not there:
             return
@@ -201,16 +214,15 @@ def _draw_points(
         fill: dict[str, Any] = (
             {"c": [colour(placed) for placed in there], "norm": norm, "cmap": "viridis"} if colour else {}
         )
-        axes.scatter(xs, ys, label=label, **(fill or {"color": "tab:blue"}), **style)
+        axes.scatter(xs, ys, label=label, **(fill or {"color": plain}), **style)
 
-    is_complete = [placed.record.state is State.COMPLETE for placed in view.trials]
-    scatter(
-        [t for t, done in zip(view.trials, is_complete, strict=True) if not done], "trial, stopped early", **STOPPED
-    )
-    scatter([t for t, done in zip(view.trials, is_complete, strict=True) if done], "trial, complete", **COMPLETE)
+    complete = [trial for trial in view.trials if trial.record.state is State.COMPLETE]
+    stopped = [trial for trial in view.trials if trial.record.state is not State.COMPLETE]
+    scatter(stopped, "trial, stopped early", TRIAL_COLOUR, **STOPPED)
+    scatter(complete, "trial, complete", TRIAL_COLOUR, **COMPLETE)
     for marker, placed in zip(cycle(MARKERS), view.references, strict=False):
-        scatter([placed], f"{placed.label} ({placed.score_db:.1f} dB)", marker=marker, **REFERENCE)
-    scatter([view.found], f"found {view.found.label} ({view.found.score_db:.1f} dB)", **FOUND)
+        scatter([placed], f"{placed.label} ({placed.score_db:.1f} dB)", REFERENCE_COLOUR, marker=marker, **REFERENCE)
+    scatter([view.found], f"found {view.found.label} ({view.found.score_db:.1f} dB)", FOUND_COLOUR, **FOUND)
 
 
 def _range_of(scores: Sequence[float]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -61,4 +62,5 @@ def _title(plan: Plan) -> str:
     size = f"{signal.num_samples:,}" if len(signal.shape) == 1 else " x ".join(str(num) for num in signal.shape)
     shape = "width and depth searched" if "width" in plan.space.names else f"width {builder.width}"
     task = plan.fingerprint["task"]
-    return f"{plan.name}: {size} samples, {shape}, {builder.steps} steps{'' if task == 'fit' else f', task {task}'}"
+    asked = f"{size} samples, {shape}, {builder.steps} steps{'' if task == 'fit' else f', task {task}'}"
+    return fill(f"{plan.name}: {asked}", plots.TITLE_WIDTH)

@@ -19,12 +19,18 @@ MARKERS = ("s", "D", "^", "v", "P", "X", "p", "<", ">", "h")
 
 DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
+TITLE_WIDTH = 110
+"""Characters of a title's line, which fit above the axes."""
+
 TRIAL_EDGES = {"edgecolors": "white", "linewidths": 0.5}
 STOPPED = {"s": 22, **TRIAL_EDGES}
 COMPLETE = {"s": 60, **TRIAL_EDGES}
 REFERENCE = {"s": 110, "edgecolors": "black", "linewidths": 1.6, "zorder": 3}
 FOUND = {"s": 330, "marker": "*", "edgecolors": "red", "linewidths": 1.6, "zorder": 4}
 """How the points of every picture look."""
+
+TRIAL_COLOUR, REFERENCE_COLOUR, FOUND_COLOUR = "tab:blue", "tab:orange", "gold"
+"""And their colours, where these say nothing else."""
 
 
 def curves(
@@ -70,12 +76,12 @@ def front(
             axes.scatter(*zip(*pairs, strict=True), label=label, **style)
 
     scatter([r for r in trials if r.state is not State.COMPLETE], "trial, stopped early", color="0.75", **STOPPED)
-    scatter([r for r in trials if r.state is State.COMPLETE], "trial, complete", color="tab:blue", **COMPLETE)
+    scatter([r for r in trials if r.state is State.COMPLETE], "trial, complete", color=TRIAL_COLOUR, **COMPLETE)
     fitted, held = [r.psnr_db or 0.0 for r in front], [r.held_psnr_db or 0.0 for r in front]
-    axes.plot(fitted, held, color="tab:blue", linewidth=1.2, zorder=2, label="front")
+    axes.plot(fitted, held, color=TRIAL_COLOUR, linewidth=1.2, zorder=2, label="front")
     for marker, (name, record) in zip(cycle(MARKERS), references.items(), strict=False):
-        scatter([record], f"{name} ({_both(record)})", color="tab:orange", marker=marker, **REFERENCE)
-    scatter([found], f"found {found.label} ({_both(found)})", color="gold", **FOUND)
+        scatter([record], f"{name} ({_both(record)})", color=REFERENCE_COLOUR, marker=marker, **REFERENCE)
+    scatter([found], f"found {found.label} ({_both(found)})", color=FOUND_COLOUR, **FOUND)
     if front:
         _name_ends(axes, front[0], front[-1])
     axes.margins(0.12)

@@ -42,7 +42,7 @@ def status_of(study: StudyStorage, store: Path) -> dict[str, Any]:
     else:
         state = "done" if study.facts("finished") == study.asked() else "confirming"
     is_running = _is_locked(study_folder(store, study.name) / LOCK)
-    asked = {key: fingerprint[key] for key in ("samples", "width", "depth", "steps", "seed")}
+    asked = {key: fingerprint[key] for key in ("samples", "crop", "task", "width", "depth", "steps", "seed")}
     return {**summary, "asked": asked, "budget": budget, "state": state, "running": is_running}
 
 

@@ -7,7 +7,7 @@ f:    frequency in cycles per sample, on a grid of several axes the length of it
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -87,16 +87,18 @@ def band_levels(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 def comparison(path: Path, *, title: str, target: Grid, output: Grid, kind: str) -> None:
     """Target, reconstruction and 4 times their difference: an image, or a volume's middle slice along each axis.
 
-    Volumes show the first channel, and the surface (value 0) as a line.
+    Of numbers, the difference is red where the reconstruction is too high and blue where it is too low; of RGB, it is
+    added to grey. Volumes show the first channel, and the surface (value 0) as a line.
     """
     mse = float(np.mean((output.astype(np.float64) - target) ** 2))
     error = ERROR_GAIN * (output - target)
+    is_image = target.ndim == 3
+    is_rgb = is_image and target.shape[-1] in (3, 4)
     columns = (
         ("target", target),
         (f"reconstruction: {psnr_db(mse, kind):.1f} dB, all samples", output),
-        (f"{ERROR_GAIN:g} x (reconstruction - target)", error),
+        (f"{ERROR_GAIN:g} x error{'' if is_rgb else ': red is too high, blue too low'}", error),
     )
-    is_image = target.ndim == 3
     shown = [target.shape] if is_image else [samples.shape for _, samples in middle_slices(target)]
     heights = [PICTURE_INCHES * min(max(shape[0] / shape[1], 0.3), 2.0) for shape in shown]
     figure = Figure(figsize=(3 * PICTURE_INCHES, sum(heights) + 0.5), layout="constrained")
@@ -104,27 +106,34 @@ def comparison(path: Path, *, title: str, target: Grid, output: Grid, kind: str)
     for column, (caption, grid) in enumerate(columns):
         panels[0, column].set_title(caption, fontsize=9)
         if is_image:
-            _show(panels[0, column], _opaque(grid_view(grid), is_error=column == 2), kind)
+            samples = _opaque(grid_view(grid), is_error=column == 2)
+            _show(panels[0, column], samples, colours="RdBu_r" if column == 2 else "gray")
             continue
         for axes, (name, samples) in zip(panels[:, column], middle_slices(grid), strict=True):
-            _show(axes, samples, kind, has_surface=column < 2)
+            _show(axes, samples, colours="gray" if kind == "occupancy" and column < 2 else "RdBu_r")
+            if column < 2:
+                _draw_surface(axes, samples, "tab:green" if kind == "occupancy" else "black")
             if column == 0:
                 axes.set_ylabel(name, fontsize=8)
     figure.suptitle(title, fontsize=10)
     save(figure, path)
 
 
-def _show(axes: Axes, samples: Grid, kind: str, *, has_surface: bool = False) -> None:
-    """One panel: colours as they are, numbers in grey (signed distances in red and blue)."""
+def _show(axes: Axes, samples: Grid, *, colours: str) -> None:
+    """One panel: RGB as it is, numbers from -1 to 1 in a scale of colours."""
     shown = np.clip(np.nan_to_num(samples.astype(np.float64)), -1.0, 1.0)
     if shown.ndim == 3 and shown.shape[-1] == 3:
         axes.imshow((shown + 1.0) / 2.0, interpolation="nearest")
     else:
-        colours: dict[str, Any] = {"cmap": "RdBu_r" if kind == "volume" else "gray", "vmin": -1.0, "vmax": 1.0}
-        axes.imshow(shown.reshape(shown.shape[:2]), interpolation="nearest", **colours)
-    if has_surface and shown.min() < 0.0 < shown.max():
-        axes.contour(shown, levels=[0.0], colors="tab:green" if kind == "occupancy" else "black", linewidths=1.0)
+        numbers = shown.reshape(shown.shape[:2])
+        axes.imshow(numbers, interpolation="nearest", cmap=colours, vmin=-1.0, vmax=1.0)
     axes.set(xticks=[], yticks=[])
+
+
+def _draw_surface(axes: Axes, samples: Grid, colour: str) -> None:
+    """The line where a slice (rows, columns) is 0."""
+    if samples.min() < 0.0 < samples.max():
+        axes.contour(samples, levels=[0.0], colors=colour, linewidths=1.0)
 
 
 def _opaque(grid: Grid, *, is_error: bool) -> Grid:

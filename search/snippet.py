@@ -39,6 +39,14 @@ TASKS: Mapping[str, str] = {
 }
 """What the snippet says of a task that does not train on all samples as they are."""
 
+PEAKS: Mapping[str, str] = {
+    "audio": "the largest |value|",
+    "image": "from black, -1, to white, 1",
+    "volume": "the largest |value|",
+    "occupancy": "from outside, -1, to inside, 1",
+}
+"""What the peak of PSNR is, by kind of signal."""
+
 LINE = 119
 
 
@@ -58,7 +66,7 @@ def snippet(recipe: Mapping[str, Any]) -> str:
     if network["architecture"] not in DEFAULT_KNOBS:
         return _own(recipe)
     values.setdefault("k", repr(1.0 / math.sqrt(network["dims"])))  # FINER without a k keeps torch's own bias
-    kind, is_half = recipe["signal"]["kind"], PEAK_TO_PEAK_SCALE[recipe["signal"]["kind"]] != 1.0
+    kind = recipe["signal"]["kind"]
     return _template("file").substitute(
         summary=_summary("A network", recipe),
         details=_details(recipe),
@@ -69,7 +77,7 @@ def snippet(recipe: Mapping[str, Any]) -> str:
         depth=network["depth"],
         **{key: recipe["fit"][key] for key in ("steps", "lr", "decay", "decay_every")},
         peak=repr(1.0 / PEAK_TO_PEAK_SCALE[kind]),
-        peak_reason=f"from -1 to 1, the black and white of {kind}" if is_half else f"the largest value of {kind}",
+        peak_reason=PEAKS[kind],
         network=_template(network["architecture"]).substitute(values),
     )
 
@@ -95,7 +103,8 @@ def _summary(what: str, recipe: Mapping[str, Any]) -> str:
     mean = "none"
     if confirmed:
         held = f"{confirmed['mean_held_psnr_db']:.1f} dB held out, " if "mean_held_psnr_db" in confirmed else ""
-        mean = f"{confirmed['mean_psnr_db']:.1f} dB, {held}over {confirmed['seeds']} fresh seeds"
+        seeds = confirmed["seeds"]
+        mean = f"{confirmed['mean_psnr_db']:.1f} dB, {held}over {seeds} fresh seed{'' if seeds == 1 else 's'}"
     return f"{what} found by winnow for SIGNAL: space {recipe['space']}.\n\nConfirmed mean PSNR: {mean}."
 
 

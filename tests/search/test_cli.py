@@ -270,7 +270,7 @@ def test_run_status_and_export_agree(shell: Shell) -> None:
     assert sorted(path.name for path in Path("w").iterdir()) == [
         "recipe.json",
         "snippet.py",
-        "target.wav",
+        "target.npy",
         "winner.safetensors",
     ]
     code, out, _ = shell("run", BRIGHT, *words)

@@ -24,14 +24,29 @@ from spaces.catalog import SPACES, build_space
 from trainers.audio import read_wav
 from trainers.config import FitResult, NetworkConfig
 from trainers.fit import fit_network
-from trainers.networks import ARCHITECTURES, LEFT_OUT, architecture_of, module_architecture, register_architecture
+from trainers.networks import (
+    ARCHITECTURES,
+    LEFT_OUT,
+    architecture_of,
+    initial_tensors,
+    module_architecture,
+    register_architecture,
+)
 from trainers.signals import Crop, Signal, build_signal, read_signal
 from trainers.tasks import TaskConfig, build_task
 
 AUDIO = read_signal("synthetic:bright", Crop(samples=300))
 IMAGE = read_signal("synthetic:texture", Crop(box=(12, 10)))
 VOLUME = read_signal("synthetic:torus", Crop(box=(6, 5, 7)))
-SIGNAL_OF = {"siren": AUDIO, "siren2": IMAGE, "finer": VOLUME, "fourier": IMAGE, "positional": VOLUME, "wire": IMAGE}
+SIGNAL_OF = {
+    "siren2": IMAGE,
+    "finer": VOLUME,
+    "fourier": IMAGE,
+    "positional": VOLUME,
+    "wire": IMAGE,
+    "siren-rff": IMAGE,  # of audio its w_first is 3000: rounding alone parts two fits by 0.05 dB in 20 steps
+}
+"""What a space is tried on, where not on audio."""
 
 
 def record_of(spec: TrialSpec, result: FitResult) -> Record:
@@ -82,23 +97,49 @@ def printed(folder: Path) -> list[float]:
     return [float(line.split(": ")[1].removesuffix(" dB")) for line in ended.stdout.splitlines()]
 
 
+def names_of(text: str) -> dict[str, Any]:
+    """What a snippet defines."""
+    names: dict[str, Any] = {"__name__": "snippet"}
+    exec(compile(text, "snippet.py", "exec"), names)
+    return names
+
+
 @pytest.mark.parametrize("space", DEFAULT_KNOBS)
 def test_the_snippet_is_the_network_and_trains_it(space: str, tmp_path: Path) -> None:
     recipe = exported(tmp_path, space, SIGNAL_OF.get(space, AUDIO))
     weights, anew = printed(tmp_path)
     assert weights == pytest.approx(recipe["psnr_db"], abs=0.01)
-    assert abs(anew - recipe["psnr_db"]) < 10.0
+    assert math.isfinite(anew)
     text = (tmp_path / "snippet.py").read_text()
     assert not [line for line in text.splitlines() if len(line) > 120]
     assert "$" not in text
 
 
 @pytest.mark.parametrize("space", DEFAULT_KNOBS)
+def test_the_snippet_trains_as_winnow_does_from_the_same_weights(space: str, tmp_path: Path) -> None:
+    recipe = exported(tmp_path, space, SIGNAL_OF.get(space, AUDIO))
+    names = names_of((tmp_path / "snippet.py").read_text())
+    initial = initial_tensors(NetworkConfig(**recipe["network"]), recipe["seed"])
+    draw = names["Network"]
+
+    def start() -> torch.nn.Module:
+        network: torch.nn.Module = draw()
+        with torch.no_grad():
+            network.load({name: tensor.float() for name, tensor in initial.items()})
+        return network
+
+    names["Network"] = start
+    target = torch.from_numpy(np.load(tmp_path / "target.npy")).reshape(-1, names["CHANNELS"])
+    _, psnr_db = names["train"](names["coordinates"](names["SHAPE"]), target)
+    assert psnr_db == pytest.approx(recipe["psnr_db"], abs=0.01)
+
+
+@pytest.mark.parametrize("space", DEFAULT_KNOBS)
 def test_the_snippet_draws_weights_of_the_same_size(space: str, tmp_path: Path) -> None:
     recipe = exported(tmp_path, space, SIGNAL_OF.get(space, AUDIO))
-    names: dict[str, Any] = {"__name__": "snippet"}
-    exec(compile((tmp_path / "snippet.py").read_text().replace("WIDTH, DEPTH, DIMS = 12,", "WIDTH, DEPTH, DIMS = 400,"),
-                 "snippet.py", "exec"), names)  # fmt: skip
+    text = (tmp_path / "snippet.py").read_text()
+    names = names_of(text.replace("WIDTH, DEPTH, DIMS = 12,", "WIDTH, DEPTH, DIMS = 400,"))
+    torch.manual_seed(0)
     network = NetworkConfig(**{**recipe["network"], "width": 400})
     drawn = architecture_of(network).initial(network, architecture_of(network).complete_knobs(network), 0)
     for number, layer in enumerate(names["Network"]().layers):
@@ -174,9 +215,7 @@ def test_for_a_network_of_ones_own_the_snippet_loads_the_weights(
     save_recipe(tmp_path, recipe)
     text = (tmp_path / "snippet.py").read_text()
     assert "module = build(dims=1, channels=1, width=12, depth=2, w=12.0)" in text
-    names: dict[str, Any] = {"__name__": "snippet"}
-    exec(compile(text, "snippet.py", "exec"), names)
-    module = names["load_winner"](Sine(1, 1, 12, 2, 1.0), tmp_path / "winner.safetensors")
+    module = names_of(text)["load_winner"](Sine(1, 1, 12, 2, 1.0), tmp_path / "winner.safetensors")
     module.factor = torch.tensor(12.0)
     with torch.no_grad():
         output = module(torch.from_numpy(task.coordinates))

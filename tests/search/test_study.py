@@ -241,9 +241,11 @@ def test_a_second_driver_of_a_study_is_refused(small_spec: SpecOf) -> None:
 def test_the_winner_is_exported_with_its_score(small_spec: SpecOf, tmp_path: Path) -> None:
     spec = small_spec()
     [summary] = run_study(spec)["studies"]
-    weights, recipe, snippet, _ = export_winner(spec.store.store, None, summary["study"], tmp_path / "out")
+    weights, recipe, snippet, target = export_winner(spec.store.store, None, summary["study"], tmp_path / "out")
     facts = json.loads(recipe.read_text())
     assert facts["point"] == summary["best"]["params"]
+    assert facts["metrics"].keys() >= {"mae"}
+    assert np.load(target).shape == (400, 1)
     fits = [r for r in opened(spec).confirmations() if r.purpose == "confirm" and r.label.startswith("#")]
     assert facts["psnr_db"] == max(r.psnr_db or 0.0 for r in fits)
     arrays, _ = unpack(weights.read_bytes())
@@ -252,7 +254,7 @@ def test_the_winner_is_exported_with_its_score(small_spec: SpecOf, tmp_path: Pat
         [sys.executable, snippet.name], cwd=snippet.parent, capture_output=True, text=True, check=True, timeout=60
     )
     exported, anew = [float(line.split(": ")[1].removesuffix(" dB")) for line in ended.stdout.splitlines()]
-    assert exported == pytest.approx(facts["psnr_db"], abs=0.02)
+    assert exported == pytest.approx(facts["psnr_db"], abs=0.01)
     assert abs(anew - summary["best"]["confirmed"]["mean_psnr_db"]) < 10
 
 
@@ -396,12 +398,14 @@ def test_a_winner_that_a_crash_left_half_written_or_damaged_is_made_again(small_
 
     def read() -> list[Any]:
         sounds = [soundfile.read(folder / name)[0].tolist() for name in ("target.wav", "reconstruction.wav")]
+        sounds += [np.load(folder / name).tolist() for name in ("target.npy", "reconstruction.npy")]
         weights, _ = unpack((folder / "winner.safetensors").read_bytes())
         texts = [(folder / name).read_text() for name in ("recipe.json", "snippet.py")]
         return [*sounds, *texts, {name: array.tolist() for name, array in weights.items()}]
 
     whole = read()
-    for name, damage in (("winner.safetensors", b"no weights"), ("reconstruction.wav", None), ("recipe.json", None)):
+    damages = {"winner.safetensors": b"no weights", "reconstruction.wav": None, "target.npy": None, "recipe.json": None}
+    for name, damage in damages.items():
         (folder / name).unlink() if damage is None else (folder / name).write_bytes(damage)
         run_study(spec)
         assert read() == whole
