@@ -203,7 +203,7 @@ class TestASearchOfTheArchitecture:
         siren = build_space("siren", SPECTRUM, width=64)
         point = space.translate("siren", siren.complete({}), width=64, depth=4)
         assert point is not None
-        study.add_trial(told_trial(space, point, 50.0, {}))
+        study.add_trial(told_trial(space, point, [50.0], {}))
         for _ in range(14):
             trial, proposed = ask(study, space, 0)
             study.tell(trial, 1.0)
