@@ -153,7 +153,7 @@ def test_fresh_is_a_reference_at_the_point_that_it_selects(shell: Shell) -> None
 
 def test_diagnoses_lie_in_the_folder_and_on_the_runs_of_what_ended(small_spec: SpecOf) -> None:
     # A picture takes a second: few trials, and references at one learning rate.
-    search = {"trials": 2, "confirm": 1, "diagnose": True, "space": "gauss", "heuristic": ("bandwidth",)}
+    search = {"trials": 1, "confirm": 0, "diagnose": True, "space": "gauss", "heuristic": ("bandwidth",)}
     sections = {"search": search, "fit": {"steps": 10, "lr": 1e-3}, "signal": {"samples": 64}}
     run_study(small_spec(**sections, store=UNTRACKED))  # MLflow is away, and catches up with pictures and all
     spec = small_spec(**sections)
