@@ -112,7 +112,7 @@ def fit(
     spec = _spec(None, options)
     partial = _assignments(assignments)
     if spec.fit.lr is not None and partial.setdefault("lr", spec.fit.lr) != spec.fit.lr:
-        raise UsageError(f"--lr and --set lr must agree, but got {spec.fit.lr:g} and {partial['lr']:g}")
+        raise UsageError(f"--lr and --set lr must agree, but got {spec.fit.lr:g} and {partial['lr']}")
     from search.point import fit_point
     from search.trial import spell
 

@@ -93,7 +93,10 @@ class NetworkSettings(_Section):
     width: int = Field(128, ge=1, le=8192, description="features of a hidden layer")
     depth: int = Field(4, ge=2, le=64, description="hidden layers")
     max_weights: int | None = Field(
-        None, ge=1, description="searches width and depth too, of networks with at most so many weights and biases"
+        None,
+        ge=1,
+        le=10**9,
+        description="searches width and depth too, of networks with at most so many weights and biases",
     )
 
 
@@ -107,14 +110,19 @@ class FitSettings(_Section):
 class SearchSettings(_Section):
     """What is searched, and against what."""
 
-    space: str = Field("siren2", description="named space to search")
+    space: str = Field(
+        "siren2",
+        description="what is searched: siren, siren2, ws-siren, finer, fourier, positional, gauss, wire, siren-rff, any",
+    )
     objective: Literal["fit", "holdout", "both"] = Field(
         "fit", description="PSNR that is maximised: on the trained samples (fit), the held-out ones (holdout), or both"
     )
     coordinates: Literal["ridge", "plain"] = Field(
         "ridge", description="what the sampler draws: the bandwidth (ridge) or the parameters (plain)"
     )
-    heuristic: tuple[str, ...] = Field((), description="prediction to compare with; repeatable (all unless given)")
+    heuristic: tuple[str, ...] = Field(
+        (), description="prediction to compare with: a law or fresh; repeatable (all laws unless given)"
+    )
     plugin: tuple[Path, ...] = Field(
         (), description="Python file that registers networks, spaces or heuristics of your own; repeatable"
     )
@@ -173,7 +181,10 @@ class StudySpec(_Section):
     @model_validator(mode="after")
     def _deterministic_has_one_lane(self) -> Self:
         if self.search.deterministic and self.workers.lanes > 1:
-            raise ValueError("deterministic studies have one lane: stacked matrix products round otherwise")
+            raise ValueError(
+                "deterministic studies have one lane, as stacked matrix products round otherwise, "
+                f"but got lanes={self.workers.lanes}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -181,7 +192,7 @@ class StudySpec(_Section):
         if self.search.objective != "fit" and self.task.task == "fit":
             raise ValueError(
                 f"objective {self.search.objective} needs a task that holds samples out "
-                "(holdout, upsample, denoise, inpaint)"
+                "(holdout, upsample, denoise, inpaint), but got task=fit"
             )
         return self
 
@@ -279,7 +290,7 @@ def _first_rule(error: ValidationError) -> str:
     location = [str(part) for part in first["loc"]]
     if first["type"] == "value_error":  # a rule of our own, said in full
         rule = str(first["ctx"]["error"])
-        return f"{rule}, but got {location[-1]}={first['input']!r}" if location else f"{rule}, but got more"
+        return f"{rule}, but got {location[-1]}={first['input']!r}" if location else rule  # several fields: it says all
     section = location[0] if location[0] in SECTIONS and len(location) > 1 else ""
     key = location[1] if section else location[0]
     if first["type"] == "extra_forbidden":

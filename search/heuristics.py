@@ -50,14 +50,14 @@ def check_heuristics(names: Sequence[str], spectrum: Spectrum) -> list[str]:
 
 
 def predict_point(
-    name: str, spectrum: Spectrum, task: Task, space: Space, *, width: int, depth: int, seed: int
+    name: str, spectrum: Spectrum, task: Task | None, space: Space, *, width: int, depth: int, seed: int
 ) -> Prediction:
     """The point of one heuristic that `check_heuristics` let pass.
 
     Args:
         name: of a law, or of a selector.
         spectrum: of the signal; what laws know.
-        task: whose clean grid a selector compares with.
+        task: whose clean grid a selector compares with; laws need none.
         space: in which a selector chooses; a law names its own.
         width, depth: of the networks.
         seed: of a selector's draws.
@@ -69,6 +69,7 @@ def predict_point(
     from search.workers import pick_device
     from trainers.fresh import select
 
+    assert task is not None
     binning = SELECTORS[name]
     chosen = select(task, space, width=width, depth=depth, binning=binning, seed=seed, device=pick_device())
     source = f"[Kania2024] FreSh, {binning} binning, {len(chosen.candidates)} candidates x {chosen.draws} draws"

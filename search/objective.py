@@ -38,11 +38,6 @@ class Objective(StrEnum):
     BOTH = "both"
 
     @property
-    def needs_held(self) -> bool:
-        """Whether the task must hold samples out."""
-        return self is not Objective.FIT
-
-    @property
     def num_values(self) -> int:
         """Values of a trial in Optuna."""
         return 2 if self is Objective.BOTH else 1

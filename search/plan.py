@@ -16,6 +16,7 @@ from search.rungs import rungs_of
 from search.trial import TrialBuilder
 from spaces.capacity import with_capacity
 from spaces.catalog import build_space
+from spaces.laws import LawError
 from spaces.parameters import Point, PointError
 from spaces.space import Space
 from spaces.spectrum import Spectrum
@@ -85,6 +86,10 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
 
     def read(source: str) -> tuple[Signal, Task]:
         signal = read_signal(source, crop)
+        try:
+            check_heuristics(spec.search.heuristic, signal.spectrum())
+        except LawError as error:
+            raise SignalError(f"{source}: {error}") from error
         return signal, build_task(signal, spec.task_config)
 
     tasks = read_all(spec.signals, read)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.heuristics import check_heuristics, predict_point
+from search.heuristics import SELECTORS, check_heuristics, predict_point
 from search.plan import read_all
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
@@ -47,7 +47,9 @@ def predict(
 def _predict_one(
     signal: Signal, heuristics: Sequence[str], space: str, width: int, depth: int, seed: int
 ) -> dict[str, Any]:
-    spectrum, task = signal.spectrum(), build_task(signal)
+    spectrum = signal.spectrum()
+    names = check_heuristics(heuristics, spectrum)
+    task = build_task(signal) if any(name in SELECTORS for name in names) else None
     searched = build_space(space, spectrum, width=width)
     return {
         "signal": signal.source,
@@ -60,7 +62,7 @@ def _predict_one(
         "nyquist_rad": spectrum.nyquist_rad,
         "predictions": {
             name: predict_point(name, spectrum, task, searched, width=width, depth=depth, seed=seed).point
-            for name in check_heuristics(heuristics, spectrum)
+            for name in names
         },
     }
 

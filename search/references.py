@@ -95,5 +95,5 @@ def _reference(
 ) -> Reference:
     rates: Sequence[Value] = (lr,) if lr is not None else (point["lr"],) if "lr" in point else TUNED_LRS
     plain = {key: value for key, value in point.items() if key != "lr"}
-    points = tuple(space.check({**plain, "lr": rate}) for rate in rates)
+    points = tuple(space.complete({**plain, "lr": rate}) for rate in rates)
     return Reference(name=name, kind=kind, source=source, space=space, points=points)

@@ -80,11 +80,12 @@ def sentence_of(summary: Mapping[str, Any]) -> str:
     text = f"found {spell(best['params'])}"
     is_held = summary["objective"] != Objective.FIT
     what = "held-out dB" if is_held else "dB"
-    if not best["confirmed"]:
+    mean_name = "mean_held_psnr_db" if is_held else "mean_psnr_db"
+    if not best["confirmed"] or mean_name not in best["confirmed"]:
         value = best["held_psnr_db" if is_held else "psnr_db"]
         return f"{text}, {value:.1f} {what} on the search's seed (not confirmed)"
     seeds = best["confirmed"]["seeds"]
-    mean = best["confirmed"]["mean_held_psnr_db" if is_held else "mean_psnr_db"]
+    mean = best["confirmed"][mean_name]
     text += f", {mean:.1f} {what} in the mean of {seeds} fresh seed{'s' if seeds > 1 else ''}"
     judged = {n: r for n, r in references.items() if r["kind"] == "prediction" and r["regret_db"] is not None}
     if not judged:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shutil
 import subprocess
 import threading
@@ -274,7 +275,7 @@ class Tracker:
         metrics = {"psnr_db": best.get("psnr_db"), "held_psnr_db": best.get("held_psnr_db")}
         metrics |= {**best.get("metrics", {}), **_confirmed_metrics(best.get("confirmed"))}
         for name, reference in references.items():
-            metrics[f"regret_db_{name}"] = reference["regret_db"]
+            metrics[_metric_name(f"regret_db_{name}")] = reference["regret_db"]
         metrics |= {f"num_{state}": float(count) for state, count in summary["trials"].items()}
         metrics |= {f"wall_seconds_{phase}": seconds for phase, seconds in summary["wall_seconds"].items()}
         self._set_metrics(client, self._parent_id, metrics)
@@ -353,6 +354,11 @@ def _create_database(uri: str) -> None:
         return
     finally:
         partial.unlink()
+
+
+def _metric_name(text: str) -> str:
+    """`text` with what MLflow refuses in names replaced: users name spaces and heuristics as they like."""
+    return re.sub(r"[^\w\-. :/]", "_", text)
 
 
 def _confirmed_metrics(confirmed: Mapping[str, Any] | None) -> dict[str, float | None]:

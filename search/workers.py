@@ -153,11 +153,11 @@ class LaneRunner:
                 self._start(start, task)
             except Exception as error:  # the worker's edge: this trial is at fault, and not its neighbours
                 errors[start.lane] = f"{type(error).__name__}: {error}"
-        for stack in self._stacks.values():
-            lanes = [lane for lane, spec in self._specs.items() if self._stack(spec, task) is stack]
-            if lanes:
-                stack.advance({lane: segment.until[lane] for lane in lanes}, segment.seconds)
         stacks = {lane: self._stack(spec, task) for lane, spec in self._specs.items()}
+        running = {id(stack): stack for stack in stacks.values()}
+        for stack in running.values():
+            until = {lane: segment.until[lane] for lane, own in stacks.items() if own is stack}
+            stack.advance(until, segment.seconds / len(running))
         progress = {lane: stack.progress(lane) for lane, stack in stacks.items()}
         ended = [lane for lane, at in progress.items() if at.status is not Status.RUNNING and at.psnr_db is not None]
         return Report(

@@ -100,7 +100,7 @@ class Capacity(Space):
         # Rounded: the share of a known network must pay for just that network again.
         budget = round(share * self.max_weights)
         width, beyond = MIN_WIDTH, 2 * MIN_WIDTH
-        while self.num_weights(point, beyond, depth) <= budget:
+        while beyond <= self.max_weights and self.num_weights(point, beyond, depth) <= budget:
             width, beyond = beyond, 2 * beyond
         while beyond - width > 1:
             middle = (width + beyond) // 2
@@ -212,6 +212,11 @@ def with_capacity(
         raise PointError(
             f"`{least} <= max_weights` must hold for {base.architecture_of(dearest)} with {high} layers of "
             f"{MIN_WIDTH}, but got max_weights={max_weights}"
+        )
+    if num_weights(dearest, 2 * MIN_WIDTH, high) <= least:
+        raise PointError(
+            f"weights must grow with the width where a budget is searched, but {base.architecture_of(dearest)} has "
+            f"{least} at both widths {MIN_WIDTH} and {2 * MIN_WIDTH}"
         )
     domain = Interval(low=1.0)
     shape = Space(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, TypeAlias
 
 Value: TypeAlias = float | int | str
@@ -75,11 +76,12 @@ class Float(_Parameter):
         Raises:
             PointError: not a number, or outside the domain.
         """
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, Real):  # numpy's scalars are Real
             raise PointError(f"{self.name} must be a number, but got {value!r}")
-        if value not in self.domain:
+        number = float(value)
+        if number not in self.domain:
             raise PointError(f"{self.domain.rule(self.name)}, but got {self.name}={value}")
-        return float(value)
+        return number
 
     def is_in_range(self, value: Value) -> bool:
         """Whether proposals could reach `value`."""

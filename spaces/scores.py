@@ -278,5 +278,8 @@ def _output(network: Untrained) -> NDArray[Any]:
 
 
 def _last_activations(network: Untrained) -> Array | None:
-    """Of the last hidden layer; None where the network shows none (a module of one's own)."""
-    return np.asarray(network.activations[-1], dtype=np.float64) if network.activations else None
+    """Of the last hidden layer; None where the network shows none (a module of one's own), or they are not finite."""
+    if not network.activations:
+        return None
+    last = np.asarray(network.activations[-1], dtype=np.float64)
+    return last if np.isfinite(last).all() else None

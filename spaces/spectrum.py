@@ -81,7 +81,7 @@ def line_centroids(x: Array) -> Array:
     weights = amplitude(lines)
     total = weights.sum(axis=-1)
     weighted = 2.0 * (weights @ np.fft.rfftfreq(lines.shape[-1]))
-    return np.asarray(np.divide(weighted, total, out=np.zeros_like(total), where=total > 0.0))
+    return np.asarray(np.divide(weighted, total, out=np.zeros_like(total), where=total != 0.0))
 
 
 def centroid(x: Array) -> float:
@@ -186,11 +186,14 @@ def power_spectra(values: NDArray[Any], shape: tuple[int, ...]) -> Array:
 
 
 def normalised(spectra: Array) -> Array:
-    """Spectra (..., bins) divided by their sums; one without any energy counts as lying in its first bin."""
+    """Spectra (..., bins) divided by their sums; one without any energy counts as lying in its first bin.
+
+    What is not finite stays so.
+    """
     total = spectra.sum(axis=-1, keepdims=True)
     lowest = np.zeros(spectra.shape)
     lowest[..., 0] = 1.0
-    return np.asarray(np.divide(spectra, total, out=lowest, where=total > 0.0))
+    return np.asarray(np.divide(spectra, total, out=lowest, where=total != 0.0))
 
 
 def wasserstein_1(p: Array, q: Array) -> Array:
@@ -220,7 +223,7 @@ def rms_frequency(values: NDArray[Any], shape: tuple[int, ...]) -> Array:
     power[(..., *[0] * len(shape))] = 0.0
     total = power.sum(axis=axes)
     weighted = (power * squared).sum(axis=axes)
-    return np.asarray(np.sqrt(np.divide(weighted, total, out=np.zeros_like(total), where=total > 0.0)))
+    return np.asarray(np.sqrt(np.divide(weighted, total, out=np.zeros_like(total), where=total != 0.0)))
 
 
 _Bins: TypeAlias = tuple[NDArray[np.intp], Array, int]

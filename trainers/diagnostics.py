@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -67,7 +68,7 @@ class Diagnosis:
     end: State | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, JSON-able; infinite or undefined values do not occur in a finite network."""
+        """Plain lists and numbers, JSON-able; None for what is not finite, as a kernel that overflows."""
         plain: dict[str, Any] = _listed(asdict(self))
         return plain
 
@@ -111,13 +112,18 @@ def _state(task: Grid, network: NetworkConfig, drawn: Tensors, device: str) -> S
     *layers, output = _traced(network, tensors, x)
     block, block_shape = kernel_block(task, KERNEL_POINTS)
     kernel = tangent_kernel(network, tensors, x[torch.from_numpy(block)]) / len(block) ** 2
+    if np.isfinite(kernel).all():
+        eigenvalues = np.maximum(np.linalg.eigvalsh(kernel)[::-1], 0.0)
+        spectrum = kernel_spectrum(kernel, block_shape)
+    else:  # the loss may be finite where its kernel overflows
+        eigenvalues = spectrum = np.full(len(block), np.nan)
     output_bands = _bands(output[None], task.shape)[0]
     by_layer = [_bands(layer.T[:, :, None], task.shape).mean(axis=0) for layer in layers]
     return State(
         layers=np.array(by_layer).reshape(len(layers), len(output_bands)),
         output=output_bands,
-        ntk_eigenvalues=np.maximum(np.linalg.eigvalsh(kernel)[::-1], 0.0),
-        ntk_spectrum=kernel_spectrum(kernel, block_shape),
+        ntk_eigenvalues=eigenvalues,
+        ntk_spectrum=spectrum,
     )
 
 
@@ -139,4 +145,8 @@ def _bands(values: NDArray[Any], shape: tuple[int, ...]) -> Array:
 def _listed(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _listed(inner) for name, inner in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(value, np.ndarray):
+        return _listed(value.tolist())
+    if isinstance(value, list):
+        return [_listed(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -50,7 +50,8 @@ class FitStack:
         self._key = stack_key(shape)
         self._fixed = architecture_of(shape).fixed
         self._forward = architecture_of(shape).forward(shape)
-        self._x = torch.from_numpy(task.coordinates[task.trained]).to(self.device)
+        is_whole = len(task.trained) == len(task.coordinates)
+        self._x = torch.from_numpy(task.coordinates if is_whole else task.coordinates[task.trained]).to(self.device)
         self._y = torch.from_numpy(task.targets).to(self.device)
         self._tensors: dict[str, Tensor] = {}
         self._factors: dict[str, Tensor] = {}

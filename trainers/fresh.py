@@ -31,6 +31,7 @@ import numpy as np
 from spaces.parameters import Point, Value
 from spaces.space import Space
 from spaces.spectrum import Binning, amplitude_spectra, wasserstein_1
+from trainers.fit import DIVERGED_POWERS
 from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_of, render_untrained
 
 
@@ -102,7 +103,6 @@ def select(
 
     Raises:
         SpectrumError: the grid lacks such bins or such a binning.
-        PointError: everything in the space is fixed.
     """
     began = time.perf_counter()
     if draws < 1:
@@ -113,18 +113,22 @@ def select(
         raise ValueError("at least one candidate is needed, but got none")
     networks = [network_of(space, point, task, width=width, depth=depth) for point in open_points]
     distances = np.zeros((len(networks), draws))
+    limit = DIVERGED_POWERS * float(np.mean(np.square(task.values, dtype=np.float64)))
     each = [network for network in networks for _ in range(draws)]
     seeds = draw_seeds(seed, draws) * len(networks)
     with cpu_threads(threads):
         for indices, outputs in render_untrained(each, seeds, task, device):
             spectra = amplitude_spectra(outputs, task.shape, binning=binning, bins=bins)
             distances.reshape(-1)[indices] = wasserstein_1(spectra, target)
+            power = np.mean(np.square(outputs, dtype=np.float64), axis=(-2, -1))
+            # Such a network has left before it began: the spectrum is that of its rounding.
+            distances.reshape(-1)[indices] = np.where(power > limit, np.nan, distances.reshape(-1)[indices])
     compared = tuple(
         Candidate(point=point, distance=mean, standard_error=error)
         for point, (mean, error) in zip(open_points, map(mean_and_error, distances), strict=True)
     )
     return Selection(
-        # A network that is not finite has no distance, and is not chosen.
+        # A network that is not finite, or has exploded, has no distance and is not chosen.
         point=compared[int(np.argmin([np.nan_to_num(each.distance, nan=np.inf) for each in compared]))].point,
         candidates=compared,
         binning=binning,

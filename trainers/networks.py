@@ -346,7 +346,13 @@ BUILT_IN = frozenset(ARCHITECTURES)
 
 
 def register_architecture(name: str, architecture: Architecture) -> None:
-    """Make an architecture of one's own known by name in this process, and its weights countable."""
+    """Make an architecture of one's own known by name in this process, and its weights countable.
+
+    Raises:
+        ConfigError: the name is one of those that come with the package: workers would fit that one.
+    """
+    if name in BUILT_IN:
+        raise ConfigError(f"a network of your own needs a name of its own, but {name} is built in")
     ARCHITECTURES[name] = architecture
     WEIGHT_COUNTS[name] = architecture.count or _count_trained
 

@@ -127,7 +127,10 @@ def build_task(signal: Signal, config: TaskConfig | None = None) -> Task:
         )
     if not np.any(values[trained]):
         raise TaskError(f"{signal.source}: the samples that are trained on must not be silent, but all are zero")
-    targets = values[trained] if noise is None else (signal.values + noise).astype(np.float32)
+    if noise is not None:
+        targets = (signal.values + noise).astype(np.float32)
+    else:
+        targets = values[trained] if len(held) else values
     return Task(
         kind=signal.kind,
         shape=signal.shape,
@@ -155,6 +158,11 @@ def _holdout(signal: Signal, config: TaskConfig) -> Drawn:
         every = round(1.0 / config.holdout)
         if every < 2:
             raise TaskError(f"`holdout <= 0.66` must hold for pattern every, but got holdout={config.holdout:g}")
+        if abs(1.0 / every - config.holdout) > 0.02 * config.holdout:
+            raise TaskError(
+                f"holdout must be one over a whole number for pattern every (the nearest is {1 / every:.4g}), "
+                f"but got holdout={config.holdout:g}"
+            )
         sums = np.indices(signal.shape).sum(axis=0).reshape(-1)
         return np.flatnonzero(sums % every == every // 2), None
     order = np.random.default_rng(config.seed).permutation(num)

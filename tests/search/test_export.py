@@ -32,7 +32,8 @@ from trainers.networks import (
     module_architecture,
     register_architecture,
 )
-from trainers.signals import Crop, Signal, build_signal, read_signal
+from trainers.scaling import build_signal
+from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import TaskConfig, build_task
 
 AUDIO = read_signal("synthetic:bright", Crop(samples=300))
