@@ -112,7 +112,7 @@ class SearchSettings(_Section):
 
     space: str = Field(
         "siren2",
-        description="what is searched: siren, siren2, ws-siren, finer, fourier, positional, gauss, wire, siren-rff, any",
+        description="one of: siren, siren2, ws-siren, finer, fourier, positional, gauss, wire, siren-rff, any",
     )
     objective: Literal["fit", "holdout", "both"] = Field(
         "fit", description="PSNR that is maximised: on the trained samples (fit), the held-out ones (holdout), or both"
