@@ -42,11 +42,24 @@ def check_heuristics(names: Sequence[str], spectrum: Spectrum) -> list[str]:
     """
     if not names:
         return list(laws_for(spectrum))
+    check_names(names)
     for name in names:
         reason = _reason_against(name, spectrum)
         if reason:
             raise LawError(reason)
     return list(dict.fromkeys(names))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse heuristics that nobody knows.
+
+    Raises:
+        LawError: one is unknown.
+    """
+    known = [*LAWS, *SELECTORS]
+    for name in names:
+        if name not in known:
+            raise LawError(f"unknown heuristic {name!r}; known heuristics: {', '.join(known)}")
 
 
 def predict_point(
@@ -78,8 +91,6 @@ def predict_point(
 
 def _reason_against(name: str, spectrum: Spectrum) -> str | None:
     if name not in SELECTORS:
-        if name not in LAWS:
-            raise LawError(f"unknown heuristic {name!r}; known heuristics: {', '.join([*LAWS, *SELECTORS])}")
         return law_named(name).reason_against(spectrum)
     shape = spectrum.shape
     if SELECTORS[name] == "published" and (len(shape) > 2 or len(set(shape)) > 1):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from search.config import NetworkSettings, StudySpec
 from search.errors import InputError
-from search.heuristics import check_heuristics, predict_point
+from search.heuristics import check_heuristics, check_names, predict_point
 from search.plugins import digest_of, load_plugins
 from search.references import Reference, build_references
 from search.rungs import rungs_of
@@ -83,6 +83,8 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
         raise InputError(["at least one signal is needed, but none came"])
     load_plugins(spec.search.plugin)
     crop = spec.signal.to_crop()
+
+    check_names(spec.search.heuristic)
 
     def read(source: str) -> tuple[Signal, Task]:
         signal = read_signal(source, crop)

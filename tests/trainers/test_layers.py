@@ -147,9 +147,9 @@ class TestEveryLayer:
             torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3)
 
     def test_its_gradient_is_that_of_finite_differences(self, layer: Layer, literal: Layer) -> None:
-        if layer is finer_layer:
-            pytest.skip("its factor counts as a constant")
-        assert torch.autograd.gradcheck(layer, inputs(torch.float64))
+        # FINER's factor counts as a constant in the gradient, so finite differences, which see it move, must differ.
+        is_exact = layer is not finer_layer
+        assert torch.autograd.gradcheck(layer, inputs(torch.float64), raise_exception=False) == is_exact
 
     def test_one_lane_has_no_gradient_in_another(self, layer: Layer, literal: Layer) -> None:
         tensors = inputs(torch.float64)
