@@ -53,11 +53,10 @@ def front_records(trials: Sequence[Record]) -> list[Record]:
 
 
 def best_prediction_db(storage: StudyStorage) -> float | None:
-    """Fitted PSNR, on the search's seed, of the best prediction; None where there is none."""
-    facts = storage.facts("references") or {}
-    names = {name for name, fact in facts.items() if fact["kind"] == "prediction"}
-    # Of all its learning rates: the one that is best held out may fit far worse than the prediction can.
-    values = [record.psnr_db for record in storage.references() if record.label in names]
+    """Fitted PSNR, on the search's seed, of the best prediction at the rate that counts; None where there is none."""
+    by_number = {record.number: record for record in storage.references()}
+    facts = (storage.facts("references") or {}).values()
+    values = [by_number[fact["number"]].psnr_db for fact in facts if fact["kind"] == "prediction"]
     return max((value for value in values if value is not None), default=None)
 
 
