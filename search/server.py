@@ -35,7 +35,8 @@ def serve_ui(store: Path, host: str, port: int) -> None:
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level warning"]
     print(f"{_address(store, host, port)} (Ctrl-C ends it)", file=sys.stderr)  # noqa: T201
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts into the background deaf to SIGINT
+        signal.signal(number, signal.default_int_handler)
     # A session of its own: the server has children, which end with it and not by a terminal's Ctrl-C half-way.
     environment = {
         "MLFLOW_LOGGING_LEVEL": "WARNING",

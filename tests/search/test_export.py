@@ -22,7 +22,7 @@ from search.storage import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import SPACES, build_space
 from trainers.audio import read_wav
-from trainers.config import FitResult, NetworkConfig
+from trainers.config import WEIGHT_COUNTS, FitResult, NetworkConfig
 from trainers.fit import fit_network
 from trainers.networks import (
     ARCHITECTURES,
@@ -204,7 +204,7 @@ def test_for_a_network_of_ones_own_the_snippet_loads_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainers.networks.ARCHITECTURES", dict(ARCHITECTURES))
-    monkeypatch.setattr("trainers.config.WEIGHT_COUNTS", {})
+    monkeypatch.setitem(WEIGHT_COUNTS, "mine", lambda config: 0)  # gone after the test, with what replaces it
     register_architecture("mine", module_architecture(Sine, {"w": 30.0}))
     task = build_task(AUDIO)
     spec, _ = fitted("siren", AUDIO, TaskConfig())

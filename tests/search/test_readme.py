@@ -32,9 +32,16 @@ def registries() -> Iterator[None]:
     import spaces.catalog
     import spaces.laws
     import spaces.scores
+    import trainers.config
     import trainers.networks
 
-    known = (spaces.catalog.SPACES, spaces.laws.LAWS, spaces.scores.SCORES, trainers.networks.ARCHITECTURES)
+    known: tuple[dict[str, Any], ...] = (
+        spaces.catalog.SPACES,
+        spaces.laws.LAWS,
+        spaces.scores.SCORES,
+        trainers.networks.ARCHITECTURES,
+        trainers.config.WEIGHT_COUNTS,
+    )
     before = [dict(registry) for registry in known]
     yield
     for registry, entries in zip(known, before, strict=True):
