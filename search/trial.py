@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from spaces.parameters import Point, Value
 from spaces.space import Space
-from trainers.config import FitConfig, FitResult, NetworkConfig, Progress
-
-NO_KNOBS = ("architecture", "width", "depth", "lr")
-"""What a point may name beside the architecture's own values."""
+from trainers.config import FitConfig, FitResult, NetworkConfig, Progress, network_of
 
 if TYPE_CHECKING:
     from trainers.diagnostics import Diagnosis
@@ -159,14 +156,7 @@ class TrialBuilder:
 
     def network(self, space: Space, point: Point) -> NetworkConfig:
         """The network that a point describes; its width and depth are the study's where the point names none."""
-        return NetworkConfig(
-            architecture=space.architecture_of(point),
-            width=int(point.get("width", self.width)),
-            depth=int(point.get("depth", self.depth)),
-            dims=self.dims,
-            channels=self.channels,
-            knobs={name: float(value) for name, value in point.items() if name not in NO_KNOBS},
-        )
+        return network_of(space, point, width=self.width, depth=self.depth, dims=self.dims, channels=self.channels)
 
     def build(
         self,

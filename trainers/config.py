@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaces.embeddings import EmbeddingError, num_weights
+from spaces.parameters import Point
+from spaces.space import Space
 
 MAX_CURVE_POINTS = 100
 """A curve is kept whole in storage and in MLflow; more points show nothing more on a screen."""
@@ -68,6 +70,22 @@ class NetworkConfig:
         if count is None:
             raise ConfigError(f"unknown architecture {self.architecture!r}: register it before its weights are counted")
         return count
+
+
+NO_KNOBS = ("architecture", "width", "depth", "lr")
+"""What a point may name beside the architecture's own values."""
+
+
+def network_of(space: Space, point: Point, *, width: int, depth: int, dims: int, channels: int) -> NetworkConfig:
+    """The network that a point of a space describes; `width` and `depth` hold where the point names none."""
+    return NetworkConfig(
+        architecture=space.architecture_of(point),
+        width=int(point.get("width", width)),
+        depth=int(point.get("depth", depth)),
+        dims=dims,
+        channels=channels,
+        knobs={name: float(value) for name, value in point.items() if name not in NO_KNOBS},
+    )
 
 
 WEIGHT_COUNTS: dict[str, Callable[[NetworkConfig], int]] = {}

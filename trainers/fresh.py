@@ -32,7 +32,7 @@ from spaces.parameters import Point, Value
 from spaces.space import Space
 from spaces.spectrum import Binning, amplitude_spectra, wasserstein_1
 from trainers.fit import DIVERGED_POWERS
-from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_of, render_untrained
+from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_on, render_untrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def select(
     open_points = [_without_lr(point) for point in (space.sweep(candidates) if points is None else points)]
     if not open_points:
         raise ValueError("at least one candidate is needed, but got none")
-    networks = [network_of(space, point, task, width=width, depth=depth) for point in open_points]
+    networks = [network_on(task, space, point, width=width, depth=depth) for point in open_points]
     distances = np.zeros((len(networks), draws))
     limit = DIVERGED_POWERS * float(np.mean(np.square(task.values, dtype=np.float64)))
     each = [network for network in networks for _ in range(draws)]

@@ -22,7 +22,7 @@ from spaces.scores import SCORES, Score, Untrained, score_named
 from spaces.space import Space
 from trainers.config import NetworkConfig
 from trainers.networks import Tensors, architecture_of, initial_tensors, lane_factors, trace
-from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_of, render_untrained
+from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_on, render_untrained
 
 ACTIVATION_POINTS = 512
 """Points of the grid that activations are read at: several times the usual widths, and a cheap eigenproblem for DSE."""
@@ -76,7 +76,7 @@ def score_points(
     if draws < 1:
         raise ValueError(f"`1 <= draws` must hold, but got draws={draws}")
     scores = [score_named(name) for name in (SCORES if names is None else names)]
-    networks = [network_of(space, point, task, width=width, depth=depth) for point in points for _ in range(draws)]
+    networks = [network_on(task, space, point, width=width, depth=depth) for point in points for _ in range(draws)]
     seeds = draw_seeds(seed, draws) * len(points)
     values = np.zeros((len(scores), len(networks)))
     rows, (block, _) = sampled_points(task, ACTIVATION_POINTS, seed), kernel_block(task, KERNEL_POINTS)

@@ -14,14 +14,11 @@ from threadpoolctl import threadpool_limits
 
 from spaces.parameters import Point
 from spaces.space import Space
-from trainers.config import NetworkConfig
+from trainers.config import NetworkConfig, network_of
 from trainers.networks import render_stack, stack_key
 
 VALUES_PER_PASS = 2**24
 """Output values that are held at a time: 64 MiB in float32, and as float64 spectra a few times that."""
-
-NO_KNOBS = ("architecture", "width", "depth", "lr")
-"""What a point may name beside the network's knobs."""
 
 
 class Grid(Protocol):
@@ -57,16 +54,10 @@ def cpu_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def network_of(space: Space, point: Point, grid: Grid, *, width: int, depth: int) -> NetworkConfig:
-    """The network that a point describes on a grid; `width` and `depth` hold where the point names none."""
-    return NetworkConfig(
-        architecture=space.architecture_of(point),
-        width=int(point.get("width", width)),
-        depth=int(point.get("depth", depth)),
-        dims=grid.coordinates.shape[1],
-        channels=grid.values.shape[1],
-        knobs={name: float(value) for name, value in point.items() if name not in NO_KNOBS},
-    )
+def network_on(grid: Grid, space: Space, point: Point, *, width: int, depth: int) -> NetworkConfig:
+    """The network that a point describes, with the axes and channels of a grid."""
+    dims, channels = grid.coordinates.shape[1], grid.values.shape[1]
+    return network_of(space, point, width=width, depth=depth, dims=dims, channels=channels)
 
 
 def draw_seeds(seed: int, draws: int) -> list[int]:

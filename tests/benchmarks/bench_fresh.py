@@ -19,7 +19,7 @@ from trainers.fit import FitStack
 from trainers.fresh import select
 from trainers.signals import Crop, read_signal
 from trainers.tasks import build_task
-from trainers.untrained import network_of
+from trainers.untrained import network_on
 
 WARM_UP = 5
 
@@ -38,7 +38,7 @@ def main() -> None:
     space = build_space(options.space, signal.spectrum(), width=options.width)
 
     chosen = select(task, space, width=options.width, depth=options.depth)
-    network = network_of(space, chosen.point, task, width=options.width, depth=options.depth)
+    network = network_on(task, space, chosen.point, width=options.width, depth=options.depth)
     stack = FitStack(task, network)
     stack.start(0, network, FitConfig(steps=options.steps, lr=1e-4), seed=0)
     stack.advance({0: WARM_UP})

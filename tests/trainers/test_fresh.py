@@ -14,7 +14,7 @@ from spaces.spectrum import Binning, SpectrumError, spectrum_of
 from trainers.config import NetworkConfig
 from trainers.fresh import Selection, select
 from trainers.networks import initial_tensors, render
-from trainers.untrained import draw_seeds, network_of, render_untrained
+from trainers.untrained import draw_seeds, network_on, render_untrained
 
 Array = NDArray[np.float64]
 
@@ -144,7 +144,7 @@ def test_a_target_that_a_candidate_rendered_picks_that_candidate(
 ) -> None:
     empty, space = grid_like(shape), siren_space(low=2.0, high=400.0)
     points = [{"w_first": factor} for factor in factors]
-    network = network_of(space, points[own], empty, width=64, depth=3)
+    network = network_on(empty, space, points[own], width=64, depth=3)
     [(_, [output])] = render_untrained([network], [987], empty)
     task = grid_like(shape, output.astype(np.float64))
     chosen = select(task, space, width=64, depth=3, points=points)
@@ -154,7 +154,7 @@ def test_a_target_that_a_candidate_rendered_picks_that_candidate(
 def test_a_candidate_of_the_same_seed_has_distance_zero() -> None:
     empty, space = grid_like((64,)), siren_space()
     [seed] = draw_seeds(3, 1)
-    network = network_of(space, {"w_first": 20.0}, empty, width=8, depth=2)
+    network = network_on(empty, space, {"w_first": 20.0}, width=8, depth=2)
     [(_, [output])] = render_untrained([network], [seed], empty)
     task = grid_like((64,), output.astype(np.float64))
     chosen = select(task, space, width=8, depth=2, draws=1, seed=3, points=[{"w_first": 20.0}, {"w_first": 40.0}])
