@@ -10,23 +10,14 @@ from string import Template
 from textwrap import fill
 from typing import Any
 
-from spaces.embeddings import DEFAULT_FEATURES
-from spaces.noise import HIDDEN_W
-from trainers.config import NetworkConfig
+from trainers.config import KNOBS, NetworkConfig
 from trainers.metrics import PEAK_TO_PEAK_SCALE
 
 DEFAULT_KNOBS: Mapping[str, Mapping[str, float]] = {
-    "siren": {"w_first": HIDDEN_W, "w": HIDDEN_W},
-    "siren2": {"w": HIDDEN_W},
-    "ws-siren": {"alpha": 2.5, "w_first": HIDDEN_W, "w": HIDDEN_W},
-    "finer": {"w_first": HIDDEN_W, "w": HIDDEN_W},
-    "fourier": {"sigma": 10.0, "features": float(DEFAULT_FEATURES)},
-    "positional": {},
-    "gauss": {"s": 30.0},
-    "wire": {"w": 20.0, "s": 10.0},
-    "siren-rff": {"sigma": 10.0, "w_first": HIDDEN_W, "features": float(DEFAULT_FEATURES), "w": HIDDEN_W},
+    architecture: {name: value for name, value in knobs.items() if isinstance(value, float)}
+    for architecture, knobs in KNOBS.items()
 }
-"""What a network takes where its point says nothing: as in trainers.networks, but to be had without torch."""
+"""What a network takes where its point says nothing."""
 
 COUNTS = ("features", "octaves")
 """Knobs that are whole numbers."""

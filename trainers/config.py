@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spaces.embeddings import EmbeddingError, num_weights
+from spaces.embeddings import DEFAULT_FEATURES, EmbeddingError, num_weights
+from spaces.noise import HIDDEN_W
 from spaces.parameters import Point
 from spaces.space import Space
 
@@ -20,6 +22,35 @@ MAX_CURVE_POINTS = 100
 
 class ConfigError(ValueError):
     """A configuration that breaks a rule; the message says the rule, then what came."""
+
+
+LEFT_OUT: Final = "left out"
+"""Default of a knob that may be left out and has no value then (FINER's k: the bias stays as it is)."""
+
+Knobs = Mapping[str, float | Literal["left out"] | None]
+"""Every knob of an architecture with its default: None where the caller must give it, `LEFT_OUT` where it need not."""
+
+# Checked against vsitzmann/siren, liuzhen0212/FINER (models.py: SIREN, FINER, Gauss, WIRE), vishwa91/wire and
+# effl-lab/Fast-Neural-Fields. Where their defaults differ, science.md's are taken.
+KNOBS: Mapping[str, Knobs] = {
+    "siren": {"w_first": HIDDEN_W, "w": HIDDEN_W},
+    "siren2": {"s0": None, "s1": None, "w": HIDDEN_W},
+    # The public code's --scale is 2.5, for width 512.
+    "ws-siren": {"alpha": 2.5, "w_first": HIDDEN_W, "w": HIDDEN_W},
+    # Without k the first bias is torch's default: first_bias_scale=None of the public code.
+    "finer": {"w_first": HIDDEN_W, "k": LEFT_OUT, "w": HIDDEN_W},
+    # sigma is in cycles per coordinate unit: [Tancik2020]'s coordinates are in [0, 1), so that sigma 10 there spans the
+    # frequencies of sigma 5 on [-1, 1].
+    "fourier": {"sigma": 10.0, "features": float(DEFAULT_FEATURES)},
+    # How many octaves make sense depends on the signal's grid: spaces.embeddings.octaves_at_nyquist.
+    "positional": {"octaves": None},
+    # FINER's code has s 30, WIRE's 10.
+    "gauss": {"s": 30.0},
+    # FINER's code has w 20 and s 10, WIRE's w 30 and s 10.
+    "wire": {"w": 20.0, "s": 10.0},
+    "siren-rff": {"sigma": 10.0, "w_first": HIDDEN_W, "features": float(DEFAULT_FEATURES), "w": HIDDEN_W},
+}
+"""The built-in architectures'; here, for what must do without torch."""
 
 
 @dataclass(frozen=True, kw_only=True)

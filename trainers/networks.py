@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spaces.embeddings import (
-    DEFAULT_FEATURES,
     EmbeddingError,
     complex_width,
     num_inputs,
     positional_frequencies,
     whole,
 )
-from spaces.noise import HIDDEN_W
-from trainers.config import WEIGHT_COUNTS, ConfigError, NetworkConfig
+from trainers.config import KNOBS, LEFT_OUT, WEIGHT_COUNTS, ConfigError, Knobs, NetworkConfig
 from trainers.initialise import (
     add_noises_,
     he_weights,
@@ -43,16 +40,14 @@ Forward = Callable[[Tensors, Tensors, Tensor], Tensor]
 Trace = Callable[[Tensors, Tensors, Tensor], list[Tensor]]
 """Likewise, to the activations (K, N, features) of each hidden layer, then the outputs."""
 
-LEFT_OUT: Final = "left out"
-"""Default of a knob that may be left out and has no value then (FINER's k: the bias stays as it is)."""
+Initial = Callable[[NetworkConfig, Mapping[str, float], int], dict[str, Tensor]]
+"""(config, knobs, seed) to a network's tensors by name, float64, without a lane axis."""
+
+Factors = Callable[[Mapping[str, float]], dict[str, float]]
+"""knobs to the numbers that the forward pass needs for each lane."""
 
 FREQUENCIES = "frequencies"
 """Name of an embedding's matrix B, (rows, dims), in cycles per coordinate unit; it is not trained."""
-
-RENDER_ROWS = {"cpu": 2_048, "cuda": 524_288}
-"""Lanes times points in one pass of `render_stack`: on a CPU a layer's activations stay in cache (measured, width 128,
-16,384 points: 25 ms a network with 1,024 or 2,048 rows, 26 to 30 ms with 256 or 8,192 and more); on a GPU it bounds
-the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +57,8 @@ class Architecture:
     Attributes:
         family: networks of one family and one shape can share a stack.
         knobs: every knob with its default; None where the caller must give it, `LEFT_OUT` where it may be left out.
-        initial: (config, knobs, seed) to a network's tensors by name, float64, without a lane axis.
-        factors: knobs to the numbers that the forward pass needs for each lane.
+        initial: draws a network's tensors.
+        factors: what of the knobs the forward pass needs.
         forward: a configuration to its forward pass; only what the stack key holds may matter.
         trace: a configuration to the pass that gives every layer's activations.
         fixed: names of tensors that are not trained (frequency matrices); ask it with `in`.
@@ -72,9 +67,9 @@ class Architecture:
     """
 
     family: str
-    knobs: Mapping[str, float | Literal["left out"] | None]
-    initial: Callable[[NetworkConfig, Mapping[str, float], int], dict[str, Tensor]]
-    factors: Callable[[Mapping[str, float]], dict[str, float]]
+    knobs: Knobs
+    initial: Initial
+    factors: Factors
     forward: Callable[[NetworkConfig], Forward]
     trace: Callable[[NetworkConfig], Trace]
     fixed: Container[str] = frozenset()
@@ -121,50 +116,37 @@ def _trace_of(run: Pass) -> Callable[[NetworkConfig], Trace]:
     return build
 
 
-def _sine_pass(config: NetworkConfig, tensors: Tensors, factors: Tensors, h: Tensor) -> Iterator[Tensor]:
-    """h_0 = sin(w_first (W0 x + b0)), h_{l+1} = sin(w (W_l h_l + b_l)), then linear [Sitzmann2020, eq. 5]."""
-    for layer in range(config.depth):
-        w = factors["w" if layer else "w_first"]
-        h = sine(h, tensors[f"weight{layer}"], tensors[f"bias{layer}"], w)
-        yield h
-    yield _output(config, tensors, h)
+Layer = Callable[[Tensor, Tensor, Tensor, Tensors, bool], Tensor]
+"""(h, W, b, factors, whether it is the first) to the activations of a hidden layer."""
 
 
-def _finer_pass(config: NetworkConfig, tensors: Tensors, factors: Tensors, h: Tensor) -> Iterator[Tensor]:
-    """SIREN's layers with sin(w (|z| + 1) z) [Liu2024, eq. 6]."""
-    for layer in range(config.depth):
-        w = factors["w" if layer else "w_first"]
-        h = finer(h, tensors[f"weight{layer}"], tensors[f"bias{layer}"], w)
-        yield h
-    yield _output(config, tensors, h)
+def _pass_of(layer: Layer, output: Callable[[Tensor, Tensor, Tensor], Tensor] = linear) -> Pass:
+    """`depth` hidden layers, then the output layer."""
+
+    def run(config: NetworkConfig, tensors: Tensors, factors: Tensors, h: Tensor) -> Iterator[Tensor]:
+        for number in range(config.depth):
+            h = layer(h, tensors[f"weight{number}"], tensors[f"bias{number}"], factors, number == 0)
+            yield h
+        yield output(h, tensors[f"weight{config.depth}"], tensors[f"bias{config.depth}"])
+
+    return run
 
 
-def _relu_pass(config: NetworkConfig, tensors: Tensors, factors: Tensors, h: Tensor) -> Iterator[Tensor]:
-    for layer in range(config.depth):
-        h = relu(h, tensors[f"weight{layer}"], tensors[f"bias{layer}"])
-        yield h
-    yield _output(config, tensors, h)
+# h_0 = sin(w_first (W0 x + b0)), h_{l+1} = sin(w (W_l h_l + b_l)), then linear [Sitzmann2020, eq. 5].
+_sine_pass = _pass_of(lambda h, W, b, factors, is_first: sine(h, W, b, factors["w_first" if is_first else "w"]))
+# SIREN's layers with sin(w (|z| + 1) z) [Liu2024, eq. 6].
+_finer_pass = _pass_of(lambda h, W, b, factors, is_first: finer(h, W, b, factors["w_first" if is_first else "w"]))
+_relu_pass = _pass_of(lambda h, W, b, factors, is_first: relu(h, W, b))
+# h_{l+1} = exp(-(s (W_l h_l + b_l))^2), then linear [Ramasinghe2022].
+_gauss_pass = _pass_of(lambda h, W, b, factors, is_first: gauss(h, W, b, factors["s"]))
 
 
-def _gauss_pass(config: NetworkConfig, tensors: Tensors, factors: Tensors, h: Tensor) -> Iterator[Tensor]:
-    """h_{l+1} = exp(-(s (W_l h_l + b_l))^2), then linear [Ramasinghe2022]."""
-    for layer in range(config.depth):
-        h = gauss(h, tensors[f"weight{layer}"], tensors[f"bias{layer}"], factors["s"])
-        yield h
-    yield _output(config, tensors, h)
+def _gabor_layer(h: Tensor, W: Tensor, b: Tensor, factors: Tensors, is_first: bool) -> Tensor:
+    """exp(j w z - |s z|^2), z = W h + b, the first real [Saragadam2023, eq. 4]."""
+    return (real_gabor if is_first else gabor)(h, W, b, factors["w"], factors["s"])
 
 
-def _wire_pass(config: NetworkConfig, tensors: Tensors, factors: Tensors, h: Tensor) -> Iterator[Tensor]:
-    """h_{l+1} = exp(j w z - |s z|^2), z = W_l h_l + b_l, the first real; output Re(W h + b) [Saragadam2023, eq. 4]."""
-    for layer in range(config.depth):
-        activation = gabor if layer else real_gabor
-        h = activation(h, tensors[f"weight{layer}"], tensors[f"bias{layer}"], factors["w"], factors["s"])
-        yield h
-    yield real_part(h, tensors[f"weight{config.depth}"], tensors[f"bias{config.depth}"])
-
-
-def _output(config: NetworkConfig, tensors: Tensors, h: Tensor) -> Tensor:
-    return linear(h, tensors[f"weight{config.depth}"], tensors[f"bias{config.depth}"])
+_wire_pass = _pass_of(_gabor_layer, output=real_part)
 
 
 def _on_fourier_features(run: Pass) -> Pass:
@@ -243,99 +225,73 @@ def _random_frequencies(config: NetworkConfig, knobs: Mapping[str, float], seed:
     return knobs["sigma"] * standard_normal(seed, FREQUENCIES, shape)
 
 
-def _pick(*names: str) -> Callable[[Mapping[str, float]], dict[str, float]]:
+def _pick(*names: str) -> Factors:
     return lambda knobs: {name: knobs[name] for name in names}
 
 
-# Checked against vsitzmann/siren, liuzhen0212/FINER (models.py: SIREN, FINER, Gauss, WIRE), vishwa91/wire and
-# effl-lab/Fast-Neural-Fields. Where their defaults differ, science.md's are taken.
+def _built_in(
+    name: str,
+    family: str,
+    run: Pass,
+    initial: Initial,
+    factors: Factors,
+    *,
+    fixed: Container[str] = frozenset(),
+    shape_knobs: tuple[str, ...] = (),
+) -> Architecture:
+    return Architecture(
+        family=family,
+        knobs=KNOBS[name],
+        initial=initial,
+        factors=factors,
+        forward=_forward_of(run),
+        trace=_trace_of(run),
+        fixed=fixed,
+        shape_knobs=shape_knobs,
+    )
+
+
+_EMBEDDED = frozenset({FREQUENCIES})
+_SINE_FACTORS = _pick("w_first", "w")
+
 ARCHITECTURES: dict[str, Architecture] = {
-    "siren": Architecture(
-        family="sine",
-        knobs={"w_first": HIDDEN_W, "w": HIDDEN_W},
-        initial=_siren_initial,
-        factors=_pick("w_first", "w"),
-        forward=_forward_of(_sine_pass),
-        trace=_trace_of(_sine_pass),
-    ),
+    "siren": _built_in("siren", "sine", _sine_pass, _siren_initial, _SINE_FACTORS),
     # w_first = w: SIREN^2 leaves the first layer's frequencies to s0, for every kind of signal.
-    "siren2": Architecture(
-        family="sine",
-        knobs={"s0": None, "s1": None, "w": HIDDEN_W},
-        initial=_siren2_initial,
-        factors=lambda knobs: {"w_first": knobs["w"], "w": knobs["w"]},
-        forward=_forward_of(_sine_pass),
-        trace=_trace_of(_sine_pass),
+    "siren2": _built_in(
+        "siren2", "sine", _sine_pass, _siren2_initial, lambda knobs: {"w_first": knobs["w"], "w": knobs["w"]}
     ),
-    # The public code's --scale is 2.5, for width 512.
-    "ws-siren": Architecture(
-        family="sine",
-        knobs={"alpha": 2.5, "w_first": HIDDEN_W, "w": HIDDEN_W},
-        initial=_ws_siren_initial,
-        factors=_pick("w_first", "w"),
-        forward=_forward_of(_sine_pass),
-        trace=_trace_of(_sine_pass),
-    ),
-    # Without k the first bias is torch's default: first_bias_scale=None of the public code.
-    "finer": Architecture(
-        family="finer",
-        knobs={"w_first": HIDDEN_W, "k": LEFT_OUT, "w": HIDDEN_W},
-        initial=_finer_initial,
-        factors=_pick("w_first", "w"),
-        forward=_forward_of(_finer_pass),
-        trace=_trace_of(_finer_pass),
-    ),
-    # sigma is in cycles per coordinate unit: [Tancik2020]'s coordinates are in [0, 1), so that sigma 10 there spans the
-    # frequencies of sigma 5 on [-1, 1].
-    "fourier": Architecture(
-        family="fourier",
-        knobs={"sigma": 10.0, "features": float(DEFAULT_FEATURES)},
-        initial=_fourier_initial,
-        factors=_pick(),
-        forward=_forward_of(_on_fourier_features(_relu_pass)),
-        trace=_trace_of(_on_fourier_features(_relu_pass)),
-        fixed=frozenset({FREQUENCIES}),
+    "ws-siren": _built_in("ws-siren", "sine", _sine_pass, _ws_siren_initial, _SINE_FACTORS),
+    "finer": _built_in("finer", "finer", _finer_pass, _finer_initial, _SINE_FACTORS),
+    "fourier": _built_in(
+        "fourier",
+        "fourier",
+        _on_fourier_features(_relu_pass),
+        _fourier_initial,
+        _pick(),
+        fixed=_EMBEDDED,
         shape_knobs=("features",),
     ),
-    # How many octaves make sense depends on the signal's grid: spaces.embeddings.octaves_at_nyquist.
-    "positional": Architecture(
-        family="positional",
-        knobs={"octaves": None},
-        initial=_positional_initial,
-        factors=_pick(),
-        forward=_forward_of(_on_positional_features(_relu_pass)),
-        trace=_trace_of(_on_positional_features(_relu_pass)),
-        fixed=frozenset({FREQUENCIES}),
+    "positional": _built_in(
+        "positional",
+        "positional",
+        _on_positional_features(_relu_pass),
+        _positional_initial,
+        _pick(),
+        fixed=_EMBEDDED,
         shape_knobs=("octaves",),
     ),
-    # FINER's code has s 30, WIRE's 10.
-    "gauss": Architecture(
-        family="gauss",
-        knobs={"s": 30.0},
-        initial=_gauss_initial,
-        factors=_pick("s"),
-        forward=_forward_of(_gauss_pass),
-        trace=_trace_of(_gauss_pass),
-    ),
-    # FINER's code has w 20 and s 10, WIRE's w 30 and s 10; the first layer is real in both.
-    "wire": Architecture(
-        family="wire",
-        knobs={"w": 20.0, "s": 10.0},
-        initial=_wire_initial,
-        factors=_pick("w", "s"),
-        forward=_forward_of(_wire_pass),
-        trace=_trace_of(_wire_pass),
-    ),
+    "gauss": _built_in("gauss", "gauss", _gauss_pass, _gauss_initial, _pick("s")),
+    "wire": _built_in("wire", "wire", _wire_pass, _wire_initial, _pick("w", "s")),
     # SIREN takes the features as its coordinates: W0 ~ U(+-1/(2 m)), then w_first, so that the first pre-activation has
-    # a std of w_first / sqrt(12 m) beside its bias (0.54 rad for w_first 30, m 256). No public code of that name found.
-    "siren-rff": Architecture(
-        family="siren-rff",
-        knobs={"sigma": 10.0, "w_first": HIDDEN_W, "features": float(DEFAULT_FEATURES), "w": HIDDEN_W},
-        initial=_siren_rff_initial,
-        factors=_pick("w_first", "w"),
-        forward=_forward_of(_on_fourier_features(_sine_pass)),
-        trace=_trace_of(_on_fourier_features(_sine_pass)),
-        fixed=frozenset({FREQUENCIES}),
+    # a std of w_first / sqrt(12 m) beside its bias (0.54 rad for w_first 30, m 256). SIREN^2's public code has another:
+    # width / 2 features without the 2 pi, and W0 ~ U(+-1/dims).
+    "siren-rff": _built_in(
+        "siren-rff",
+        "siren-rff",
+        _on_fourier_features(_sine_pass),
+        _siren_rff_initial,
+        _SINE_FACTORS,
+        fixed=_EMBEDDED,
         shape_knobs=("features",),
     ),
 }
@@ -360,102 +316,6 @@ def register_architecture(name: str, architecture: Architecture) -> None:
 def _count_trained(config: NetworkConfig) -> int:
     fixed = architecture_of(config).fixed
     return sum(tensor.numel() for name, tensor in initial_tensors(config, 0).items() if name not in fixed)
-
-
-def module_architecture(
-    build: Callable[..., nn.Module], knobs: Mapping[str, float | Literal["left out"] | None] | None = None
-) -> Architecture:
-    """An architecture of one's own torch module, to be registered.
-
-    The module must be a function of its inputs alone: no dropout, no batch statistics. Its buffers are held fixed, and
-    so are parameters without requires_grad. Lanes run one after the other.
-
-    Args:
-        build: build(dims=, channels=, width=, depth=, **knobs) returns a module that takes (N, dims) to (N, channels).
-            Knobs come as floats. It draws its weights from torch's generator for the CPU, which is seeded for it and
-            restored after it.
-        knobs: as for `Architecture`.
-    """
-    own = dict(knobs or {})
-
-    def make(config: NetworkConfig, seed: int = 0) -> nn.Module:
-        sizes = {"dims": config.dims, "channels": config.channels, "width": config.width, "depth": config.depth}
-        with torch.random.fork_rng(devices=[]):
-            # torch.manual_seed would seed the GPUs too, which nothing restores. It takes 64 bits.
-            torch.default_generator.manual_seed(seed % 2**64)
-            return build(**sizes, **architecture.complete_knobs(config))
-
-    def initial(config: NetworkConfig, knobs: Mapping[str, float], seed: int) -> dict[str, Tensor]:
-        module = make(config, seed)
-        tensors = {name: tensor.detach() for name, tensor in module.named_parameters() if tensor.requires_grad}
-        tensors |= {_FIXED + name: tensor.detach() for name, tensor in _constants(module)}
-        complex_ones = [name for name, tensor in tensors.items() if tensor.is_complex()]
-        if complex_ones:
-            raise ConfigError(f"a module's tensors must be real, but got complex {', '.join(complex_ones)}")
-        for name, tensor in tensors.items():
-            if not tensor.is_floating_point() and not torch.equal(tensor.float().to(tensor.dtype), tensor):
-                raise ConfigError(f"whole numbers in a module must fit into float32, but those of {name} do not")
-        return {name: tensor.double() for name, tensor in tensors.items()}
-
-    def forward(config: NetworkConfig) -> Forward:
-        module = make(config)
-        _check_output(module, config)
-        dtypes = {_FIXED + name: tensor.dtype for name, tensor in _constants(module) if not tensor.is_floating_point()}
-
-        def run(tensors: Tensors, factors: Tensors, x: Tensor) -> Tensor:
-            outputs = []
-            for lane, points in enumerate(x.unbind()):
-                state = {
-                    name.removeprefix(_FIXED): tensor[lane].to(dtypes.get(name, tensor.dtype))
-                    for name, tensor in tensors.items()
-                }
-                outputs.append(torch.func.functional_call(module, state, (points,)))
-            return torch.stack(outputs)
-
-        return run
-
-    def trace(config: NetworkConfig) -> Trace:
-        run = forward(config)
-        return lambda tensors, factors, x: [run(tensors, factors, x)]
-
-    architecture = Architecture(
-        family=f"module {id(build)}",  # unlike any other's: the architecture holds `build`
-        knobs=own,
-        initial=initial,
-        factors=_pick(),
-        forward=forward,
-        trace=trace,
-        fixed=_Fixed(),
-        shape_knobs=tuple(own),
-    )
-    return architecture
-
-
-_FIXED = "fixed/"
-"""Begins the names of a module's tensors that are not trained."""
-
-
-class _Fixed(Container[str]):
-    """The names that begin so: which buffers a module has may depend on its configuration."""
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.startswith(_FIXED)
-
-
-def _check_output(module: nn.Module, config: NetworkConfig) -> None:
-    """On two points, before any fit begins: a worker then blames the trial and not itself."""
-    dtype = next((tensor.dtype for tensor in module.parameters()), torch.float32)
-    with torch.no_grad():
-        output = tuple(module(torch.zeros((2, config.dims), dtype=dtype)).shape)
-    if output != (2, config.channels):
-        raise ConfigError(
-            f"{config.architecture} must return (points, channels), here {(2, config.channels)}, but got {output}"
-        )
-
-
-def _constants(module: nn.Module) -> list[tuple[str, Tensor]]:
-    frozen = [(name, tensor) for name, tensor in module.named_parameters() if not tensor.requires_grad]
-    return [*module.named_buffers(), *frozen]
 
 
 def architecture_of(config: NetworkConfig) -> Architecture:
@@ -519,38 +379,3 @@ def trace(config: NetworkConfig, tensors: Tensors, x: Tensor) -> list[Tensor]:
     with torch.no_grad():
         run = architecture_of(config).trace(config)
         return [h.squeeze(0) for h in run(stacked, lane_factors([config], x), x.unsqueeze(0))]
-
-
-def render_stack(configs: Sequence[NetworkConfig], seeds: Sequence[int], x: Tensor) -> Tensor:
-    """Outputs (K, N, channels) of K untrained networks of one stack key at x (N, dims), in the type of x.
-
-    Points go in chunks of `RENDER_ROWS`; where there are fewer points than that, several networks go in one pass.
-
-    Args:
-        configs: K networks.
-        seeds: of each.
-        x: coordinates; decides type and device.
-
-    Raises:
-        ConfigError: they cannot share a stack.
-    """
-    keys = {stack_key(config) for config in configs}
-    if len(keys) != 1 or len(seeds) != len(configs):
-        raise ConfigError(
-            f"as many networks as seeds must share a stack, but got {len(configs)} networks of {len(keys)} keys "
-            f"and {len(seeds)} seeds"
-        )
-    output = x.new_empty((len(configs), len(x), configs[0].channels))
-    forward = architecture_of(configs[0]).forward(configs[0])
-    rows = RENDER_ROWS[x.device.type]
-    lanes = max(1, rows // max(1, len(x)))
-    with torch.no_grad():
-        for first in range(0, len(configs), lanes):
-            group = slice(first, first + lanes)
-            networks = [initial_tensors(*pair) for pair in zip(configs[group], seeds[group], strict=True)]
-            tensors = {name: torch.stack([each[name] for each in networks]).to(x) for name in networks[0]}
-            factors = lane_factors(configs[group], x)
-            for start in range(0, len(x), rows):
-                chunk = x[start : start + rows].expand(len(networks), -1, -1)
-                output[group, start : start + rows] = forward(tensors, factors, chunk)
-    return output

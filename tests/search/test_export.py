@@ -22,14 +22,13 @@ from search.storage import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import SPACES, build_space
 from trainers.audio import read_wav
-from trainers.config import WEIGHT_COUNTS, FitResult, NetworkConfig
+from trainers.config import LEFT_OUT, WEIGHT_COUNTS, FitResult, NetworkConfig
 from trainers.fit import fit_network
+from trainers.modules import module_architecture
 from trainers.networks import (
     ARCHITECTURES,
-    LEFT_OUT,
     architecture_of,
     initial_tensors,
-    module_architecture,
     register_architecture,
 )
 from trainers.scaling import build_signal

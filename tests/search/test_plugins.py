@@ -35,7 +35,8 @@ from spaces.catalog import register_space
 from spaces.laws import OwnLaw, register_law
 from spaces.parameters import POSITIVE, Float
 from spaces.space import Space
-from trainers.networks import module_architecture, register_architecture
+from trainers.modules import module_architecture
+from trainers.networks import register_architecture
 
 
 class Tiny(nn.Module):

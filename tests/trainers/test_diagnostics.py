@@ -10,7 +10,8 @@ from torch import nn
 from spaces.spectrum import amplitude_spectra
 from trainers.config import NetworkConfig
 from trainers.diagnostics import MAX_BANDS, Diagnosis, diagnose
-from trainers.networks import initial_tensors, module_architecture, register_architecture, render, trace
+from trainers.modules import module_architecture
+from trainers.networks import initial_tensors, register_architecture, render, trace
 from trainers.probe import kernel_block, tangent_kernel
 
 

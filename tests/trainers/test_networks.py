@@ -11,26 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from spaces.embeddings import complex_width, positional_frequencies
-from trainers.config import WEIGHT_COUNTS, ConfigError, FitConfig, NetworkConfig, Status
+from trainers.config import LEFT_OUT, WEIGHT_COUNTS, ConfigError, FitConfig, NetworkConfig, Status
 from trainers.fit import FitStack, fit_network
 from trainers.initialise import apply_siren_
+from trainers.modules import module_architecture
 from trainers.networks import (
     ARCHITECTURES,
     FREQUENCIES,
-    LEFT_OUT,
-    RENDER_ROWS,
     architecture_of,
     initial_tensors,
     lane_factors,
-    module_architecture,
     register_architecture,
     render,
-    render_stack,
     stack_key,
     trace,
 )
 from trainers.signals import read_signal
 from trainers.tasks import Task, build_task
+from trainers.untrained import RENDER_ROWS, render_stack
 
 SIREN = NetworkConfig(architecture="siren", width=16, depth=3)
 SIREN2 = NetworkConfig(architecture="siren2", width=16, depth=3, knobs={"s0": 300.0, "s1": 0.5})
