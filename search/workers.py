@@ -173,8 +173,7 @@ class LaneRunner:
         from trainers.diagnostics import diagnose
 
         spec = self._specs[lane]
-        weights = self._stack(spec, task).result(lane).weights
-        return diagnose(task, spec.network, spec.seed, weights, self._device)
+        return diagnose(task, spec.network, spec.seed, self._stack(spec, task).weights(lane), self._device)
 
     def _start(self, start: Start, task: Task) -> None:
         spec = start.spec

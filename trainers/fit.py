@@ -105,28 +105,34 @@ class FitStack:
                 lane.fit_seconds += shared
 
     def progress(self, lane: int) -> Progress:
-        """Where a lane stands."""
+        """Where a lane stands; of a fit that has ended, it is measured once."""
         fitted = self._lanes[lane]
+        if fitted.last is not None:
+            return fitted.last
         progress = fitted.progress()
-        if progress.psnr_db is None:
-            return progress
-        if self.task.has_held:
+        if progress.psnr_db is not None and self.task.has_held:
             progress = replace(progress, held_psnr_db=self._held_psnr_db(fitted))
-        if progress.status is not Status.RUNNING:
+        if progress.status is Status.RUNNING:
+            return progress
+        if progress.psnr_db is not None:
             progress = replace(progress, metrics=measure(self._render(fitted, self.task.coordinates), self.task))
+        fitted.last = progress
         return progress
 
     def checkpoint(self, lane: int) -> bytes:
         """A lane as bytes from which `start` continues exactly."""
         return self._lanes[lane].checkpoint()
 
+    def weights(self, lane: int) -> dict[str, NDArray[np.float32]]:
+        """A lane's best weights, a copy."""
+        return {name: tensor.cpu().numpy().copy() for name, tensor in self._lanes[lane].best.items()}
+
     def result(self, lane: int) -> FitResult:
         """A lane's best weights and what their network gives."""
-        fitted = self._lanes[lane]
         return FitResult(
             progress=self.progress(lane),
-            weights={name: tensor.cpu().numpy().copy() for name, tensor in fitted.best.items()},
-            output=self._render(fitted, self.task.coordinates),
+            weights=self.weights(lane),
+            output=self._render(self._lanes[lane], self.task.coordinates),
         )
 
     def _held_psnr_db(self, fitted: _Lane) -> float | None:
@@ -138,9 +144,8 @@ class FitStack:
 
     def _render(self, fitted: _Lane, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (points, channels) of a lane's best weights."""
-        chunks = torch.split(torch.from_numpy(coordinates), CHUNK_ROWS[self.device.type])
-        outputs = [render(fitted.network, fitted.best, chunk.to(self.device)) for chunk in chunks]
-        return torch.cat(outputs).cpu().numpy()
+        x = torch.from_numpy(coordinates).to(self.device)
+        return render(fitted.network, fitted.best, x, rows=CHUNK_ROWS[self.device.type]).cpu().numpy()
 
     def _losses_and_gradients_(self) -> Tensor:
         """MSE over all points and channels of every lane, (K,); gradients are left in the tensors."""
@@ -165,6 +170,7 @@ class _Lane:
         self.network = network
         self.best = {name: view.clone() for name, view in views.items()}
         self.status = Status.RUNNING
+        self.last: Progress | None = None  # once it has ended
         self.step = 0
         self.fit_seconds = 0.0
         self._views = views

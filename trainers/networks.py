@@ -362,12 +362,17 @@ def lane_factors(configs: Sequence[NetworkConfig], like: Tensor) -> dict[str, Te
     return {name: like.new_tensor([factors[name] for factors in each]) for name in each[0]}
 
 
-def render(config: NetworkConfig, tensors: Tensors, x: Tensor) -> Tensor:
-    """Outputs (N, channels) of one network at coordinates x (N, dims); tensors without a lane axis."""
+def render(config: NetworkConfig, tensors: Tensors, x: Tensor, *, rows: int | None = None) -> Tensor:
+    """Outputs (N, channels) of one network at coordinates x (N, dims), `rows` of them at a time; all unless given.
+
+    Tensors come without a lane axis.
+    """
     stacked = {name: tensor.unsqueeze(0) for name, tensor in tensors.items()}
+    factors = lane_factors([config], x)
     with torch.no_grad():
         forward = architecture_of(config).forward(config)
-        return forward(stacked, lane_factors([config], x), x.unsqueeze(0)).squeeze(0)
+        chunks = torch.split(x, rows or max(len(x), 1))
+        return torch.cat([forward(stacked, factors, chunk.unsqueeze(0)).squeeze(0) for chunk in chunks])
 
 
 def trace(config: NetworkConfig, tensors: Tensors, x: Tensor) -> list[Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class Task:
     targets: NDArray[np.float32]
     held: Indices
 
-    @property
+    @cached_property  # every trial's checkpoint names it
     def digest(self) -> str:
         """SHA-256 of all that a fit sees, hexadecimal."""
         digest = hashlib.sha256(f"{self.kind} {self.shape} ".encode())
@@ -98,7 +99,7 @@ class Task:
             digest.update(array.tobytes())
         return digest.hexdigest()
 
-    @property
+    @cached_property
     def power(self) -> float:
         """Mean square of the targets: the MSE of silence."""
         return float(np.mean(self.targets.astype(np.float64) ** 2))
