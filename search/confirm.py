@@ -52,15 +52,18 @@ class Candidate:
 def leading(
     trials: Sequence[Record], space: Space, objective: Objective, prediction_db: float | None
 ) -> list[Candidate]:
-    """The five points of the highest score among the trials that ran to their end, best first.
+    """The five points of the highest score, best first."""
+    best = ranked_trials(trials, objective, prediction_db)[:NUM_LEADING]
+    return [Candidate(label=record.label, record=record, space=space) for record in best]
 
-    With two objectives, among those alone that fit about as well as the best prediction (`eligible`).
+
+def ranked_trials(trials: Sequence[Record], objective: Objective, prediction_db: float | None) -> list[Record]:
+    """The trials that ran to their end with a score, best first.
+
+    With two objectives, those alone that fit about as well as the best prediction (`eligible`).
     """
     complete = [record for record in trials if record.state is State.COMPLETE]
-    if objective is Objective.BOTH:
-        complete = eligible(complete, prediction_db)
-    best = ranked_by(objective, complete)[:NUM_LEADING]
-    return [Candidate(label=record.label, record=record, space=space) for record in best]
+    return ranked_by(objective, eligible(complete, prediction_db) if objective is Objective.BOTH else complete)
 
 
 def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record], objective: Objective) -> Candidate | None:

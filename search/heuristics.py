@@ -10,7 +10,7 @@ from spaces.catalog import build_space
 from spaces.laws import LAWS, LawError, law_named, laws_for
 from spaces.parameters import Value
 from spaces.space import Space
-from spaces.spectrum import Spectrum
+from spaces.spectrum import Spectrum, has_published_bins
 from trainers.tasks import Task
 
 SELECTORS: Mapping[str, Literal["sound", "published"]] = {"fresh": "sound", "fresh-published": "published"}
@@ -93,6 +93,6 @@ def _reason_against(name: str, spectrum: Spectrum) -> str | None:
     if name not in SELECTORS:
         return law_named(name).reason_against(spectrum)
     shape = spectrum.shape
-    if SELECTORS[name] == "published" and (len(shape) > 2 or len(set(shape)) > 1):
+    if SELECTORS[name] == "published" and not has_published_bins(shape):
         return f"{name} is for recordings and square images, but the signal has {' x '.join(map(str, shape))} samples"
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from search.config import NetworkSettings, StudySpec
 from search.errors import InputError
@@ -82,33 +82,40 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
     load_plugins(spec.search.plugin)
-    crop = spec.signal.to_crop()
-
     check_names(spec.search.heuristic)
-
-    def read(source: str) -> tuple[Signal, Task]:
-        signal = read_signal(source, crop)
-        try:
-            check_heuristics(spec.search.heuristic, signal.spectrum())
-        except LawError as error:
-            raise SignalError(f"{source}: {error}") from error
-        return signal, build_task(signal, spec.task_config)
-
-    tasks = read_all(spec.signals, read)
-    names = [f"{spec.name}/{_stem(signal)}-{signal.digest[:6]}" for signal, _ in tasks]
+    checked = read_all(spec.signals, lambda source: _check(source, spec))
+    names = [f"{spec.name}/{_stem(one.signal)}-{one.signal.digest[:6]}" for one in checked]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError([f"the signals of a campaign must differ, but {name} came twice" for name in twice])
-    return [_plan_one(spec, name, *task) for name, task in zip(names, tasks, strict=True)]
+    return [_plan_one(spec, name, one) for name, one in zip(names, checked, strict=True)]
 
 
-def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
-    search = spec.search
+class _Checked(NamedTuple):
+    """A signal that can be searched, and the heuristics that apply to it."""
+
+    signal: Signal
+    spectrum: Spectrum
+    task: Task
+    heuristics: list[str]
+
+
+def _check(source: str, spec: StudySpec) -> _Checked:
+    signal = read_signal(source, spec.signal.to_crop())
     spectrum = signal.spectrum()
+    try:
+        heuristics = check_heuristics(spec.search.heuristic, spectrum)
+    except LawError as error:
+        raise SignalError(f"{source}: {error}") from error
+    return _Checked(signal, spectrum, build_task(signal, spec.task_config), heuristics)
+
+
+def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:
+    search = spec.search
+    signal, spectrum, task, heuristics = checked
     space = build_space(search.space, spectrum, width=spec.network.width, coordinates=search.coordinates)
     if spec.fit.lr is not None:
         space = space.with_fixed("lr", spec.fit.lr)
-    names = check_heuristics(search.heuristic, spectrum)
     builder = TrialBuilder(
         task=task.digest,
         width=spec.network.width,
@@ -125,7 +132,7 @@ def _plan_one(spec: StudySpec, name: str, signal: Signal, task: Task) -> Plan:
     width, depth = builder.width, builder.depth
     predictions = [
         predict_point(heuristic, spectrum, task, space, width=width, depth=depth, seed=search.seed)
-        for heuristic in names
+        for heuristic in heuristics
     ]
     fingerprint = {
         **spec.settings_fingerprint(),

@@ -58,8 +58,10 @@ def own_architectures() -> dict[str, Architecture]:
     networks = sys.modules.get("trainers.networks")  # a process that never loaded it has registered none
     if networks is None:
         return {}
-    own = {name: each for name, each in networks.ARCHITECTURES.items() if name not in networks.BUILT_IN}
-    return dict(own)
+    own: dict[str, Architecture] = {
+        name: each for name, each in networks.ARCHITECTURES.items() if name not in networks.BUILT_IN
+    }
+    return own
 
 
 _PREFIX = "winnow_plugin_"

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from search.confirm import seed_values
-from search.objective import Objective, best_by, eligible, front_of
+from search.confirm import ranked_trials, seed_values
+from search.objective import Objective, front_of
 from search.stats import describe, paired_difference
 from search.storage import Record, StudyStorage
 from search.trial import Purpose, State
@@ -65,10 +65,7 @@ def found_record(storage: StudyStorage, trials: Sequence[Record]) -> Record | No
     number = storage.facts("found")
     if number is not None:
         return next(record for record in trials if record.number == number)
-    complete = [record for record in trials if record.state is State.COMPLETE]
-    if storage.objective is Objective.BOTH:
-        complete = eligible(complete, best_prediction_db(storage))
-    return best_by(storage.objective, complete)
+    return next(iter(ranked_trials(trials, storage.objective, best_prediction_db(storage))), None)
 
 
 def _best(storage: StudyStorage, trials: Sequence[Record], confirmations: Sequence[Record]) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from spaces.embeddings import octaves_at_nyquist
 from spaces.laws import BUILT_IN, laws_for
 from spaces.noise import BANDWIDTH_LOW_RAD, HIDDEN_W, S1_MAX, NoiseScales, Ridge, noise_bandwidth
 from spaces.parameters import POSITIVE, Float, Int, Interval, PointError
@@ -174,7 +175,7 @@ def _positional(spectrum: Spectrum, width: int) -> Space:
     that the grid holds, 2^(octaves - 1) pi <= pi (N - 1) / 2, which is one more for the usual N.
     """
     longest = max(spectrum.shape)
-    customary = max(math.floor(math.log2(longest / 4)), 2)
+    customary = max(octaves_at_nyquist(longest), 2)
     held = math.floor(math.log2(max((longest - 1) / 2, 1.0))) + 1
     octaves = Int(
         name="octaves",

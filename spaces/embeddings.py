@@ -55,20 +55,6 @@ def positional_frequencies(dims: int, octaves: int) -> Array:
     return np.kron(scales[:, None], np.eye(dims))
 
 
-def fourier_features(x: Array, frequencies: Array) -> Array:
-    """sin(2 pi B x), then cos(2 pi B x), (points, 2 rows) [Tancik2020, eq. 5]."""
-    phases = 2.0 * np.pi * x @ frequencies.T
-    return np.concatenate([np.sin(phases), np.cos(phases)], axis=-1)
-
-
-def positional_features(x: Array, octaves: int) -> Array:
-    """x itself, then sin(2^i pi x_j) for all i and j, then the cosines: (points, dims (1 + 2 octaves)).
-
-    The public code alternates sines and cosines; with independent weights behind them their order has no effect.
-    """
-    return np.concatenate([x, fourier_features(x, positional_frequencies(x.shape[-1], octaves))], axis=-1)
-
-
 def _fourier_inputs(dims: int, knobs: Mapping[str, float]) -> int:
     return 2 * whole("features", knobs.get("features", DEFAULT_FEATURES))
 

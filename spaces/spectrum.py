@@ -125,12 +125,15 @@ CENTROIDS: Mapping[str, Callable[[Array], float]] = {
 def spectrum_of(values: Array, *, kind: str, shape: tuple[int, ...]) -> Spectrum:
     """The spectrum of samples of shape (points, channels) on a grid of `shape`."""
     channels = to_grid(values, shape)
-    centroids = {name: float(np.mean([psi(grid) for grid in channels])) for name, psi in CENTROIDS.items()}
+    flattened = float(np.mean([flattened_centroid(grid) for grid in channels]))
+    centroids = dict.fromkeys(CENTROIDS, flattened)  # of a line they are all one
+    if len(shape) > 1:
+        centroids = {name: float(np.mean([psi(grid) for grid in channels])) for name, psi in CENTROIDS.items()}
     return Spectrum(
         kind=kind,
         shape=shape,
         channels=len(channels),
-        centroid=centroids["flattened"],
+        centroid=flattened,
         nyquist_rad=nyquist_rad(max(shape)),
         centroids=centroids,
     )
@@ -165,7 +168,7 @@ def amplitude_spectra(
     Raises:
         SpectrumError: the grid has fewer bins, or the published binning has none for it.
     """
-    if binning == "published" and (len(shape) > 2 or len(set(shape)) > 1):
+    if binning == "published" and not has_published_bins(shape):
         raise SpectrumError(f"the published binning is for 1-D and square 2-D grids, but the grid is {shape}")
     grid = to_grid(values, shape)
     if len(shape) == 1 or binning == "sound":
@@ -178,6 +181,11 @@ def amplitude_spectra(
     if not 1 <= bins <= num_bins:
         raise SpectrumError(f"`1 <= bins <= {num_bins}` must hold on a grid of {shape}, but got bins={bins}")
     return np.asarray(spectra[..., :bins])
+
+
+def has_published_bins(shape: tuple[int, ...]) -> bool:
+    """Whether the published binning is defined on such a grid: on lines and squares."""
+    return len(shape) <= 2 and len(set(shape)) == 1
 
 
 def power_spectra(values: NDArray[Any], shape: tuple[int, ...]) -> Array:

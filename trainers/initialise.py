@@ -42,8 +42,7 @@ def siren_weights(seed: int, sizes: tuple[int, ...], w: float) -> dict[str, Tens
     """SIREN's initial tensors [Sitzmann2020]: `weight0`, `bias0`, `weight1`, ...
 
     W0 ~ U(+-1/dims); later weights, the output layer's too, ~ U(+-sqrt(6/width)/w); biases are torch's Linear
-    default, U(+-1/sqrt(fan_in)). Checked against explore_siren.ipynb of vsitzmann/siren, which is how [Liu2024] and
-    [Chandravamsi2025] write it too.
+    default, U(+-1/sqrt(fan_in)). Checked against SIREN in models.py of liuzhen0212/FINER.
 
     Args:
         seed: of the draws.

@@ -6,49 +6,17 @@ import pytest
 from spaces.embeddings import (
     EmbeddingError,
     complex_width,
-    fourier_features,
     num_inputs,
     num_weights,
     octaves_at_nyquist,
-    positional_features,
     positional_frequencies,
     whole,
 )
 
 
-def literal_positional(x: np.ndarray, octaves: int) -> np.ndarray:
-    """As vsitzmann/siren writes it: coordinates, then sine and cosine in turn, octave by octave, axis by axis."""
-    columns = list(x.T)
-    for octave in range(octaves):
-        for axis in range(x.shape[1]):
-            columns += [np.sin(2**octave * np.pi * x[:, axis]), np.cos(2**octave * np.pi * x[:, axis])]
-    return np.stack(columns, axis=1)
-
-
 def test_the_positional_matrix_of_two_axes_is_known() -> None:
     expected = [[0.5, 0.0], [0.0, 0.5], [1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.0, 2.0]]
     np.testing.assert_array_equal(positional_frequencies(2, 3), expected)
-
-
-@pytest.mark.parametrize("dims", [1, 2, 3])
-@pytest.mark.parametrize("octaves", [1, 4])
-def test_positional_features_are_those_of_the_public_code_in_another_order(dims: int, octaves: int) -> None:
-    x = np.random.default_rng(0).uniform(-1, 1, (7, dims))
-    features = positional_features(x, octaves)
-    assert features.shape == (7, num_inputs("positional", dims, {"octaves": octaves}))
-    literal = literal_positional(x, octaves)
-    first, rows = dims, dims * octaves
-    np.testing.assert_allclose(features[:, :first], literal[:, :first])
-    np.testing.assert_allclose(features[:, first : first + rows], literal[:, first::2], atol=1e-12)
-    np.testing.assert_allclose(features[:, first + rows :], literal[:, first + 1 :: 2], atol=1e-12)
-
-
-def test_a_fourier_feature_of_whole_cycles_is_a_tone_at_their_bin() -> None:
-    x = (-1.0 + 2.0 * np.arange(64) / 64)[:, None]
-    spectrum = np.abs(np.fft.rfft(fourier_features(x, np.array([[2.5]])), axis=0))
-    assert spectrum.shape == (33, 2)
-    assert spectrum[5] == pytest.approx([32.0, 32.0])  # 2.5 cycles a unit are 5 over [-1, 1]
-    assert np.delete(spectrum, 5, axis=0).max() < 1e-9
 
 
 @pytest.mark.parametrize(

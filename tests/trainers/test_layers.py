@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from spaces import embeddings
+from spaces.embeddings import num_inputs, positional_frequencies
 from trainers.layers import (
     complex_matrix,
     finer,
@@ -261,7 +262,8 @@ def test_fourier_features_are_those_of_numpy() -> None:
     generator = torch.Generator().manual_seed(0)
     x, B = torch.rand((2, 5, 3), generator=generator, dtype=torch.float64), torch.randn((2, 4, 3), generator=generator)
     for lane in range(2):
-        expected = embeddings.fourier_features(x[lane].numpy(), B[lane].double().numpy())
+        phases = 2.0 * np.pi * x[lane].numpy() @ B[lane].double().numpy().T
+        expected = np.concatenate([np.sin(phases), np.cos(phases)], axis=-1)
         np.testing.assert_allclose(fourier_features(x, B.double())[lane].numpy(), expected, atol=1e-12)
 
 
@@ -273,3 +275,37 @@ def test_what_lies_far_outside_a_gaussian_is_nothing_and_has_no_gradient(dtype: 
     assert out.max() < 1e-37
     assert z.grad is not None
     assert z.grad.abs().max() < 1e-30
+
+
+def literal_positional(x: np.ndarray, octaves: int) -> np.ndarray:
+    """As vsitzmann/siren writes it: coordinates, then sine and cosine in turn, octave by octave, axis by axis."""
+    columns = list(x.T)
+    for octave in range(octaves):
+        for axis in range(x.shape[1]):
+            columns += [np.sin(2**octave * np.pi * x[:, axis]), np.cos(2**octave * np.pi * x[:, axis])]
+    return np.stack(columns, axis=1)
+
+
+def features_of(x: NDArray[np.float64], frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    return fourier_features(torch.from_numpy(x)[None], torch.from_numpy(frequencies)[None])[0].numpy()
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("octaves", [1, 4])
+def test_positional_features_are_those_of_the_public_code_in_another_order(dims: int, octaves: int) -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (7, dims))
+    features = np.concatenate([x, features_of(x, positional_frequencies(dims, octaves))], axis=1)
+    assert features.shape == (7, num_inputs("positional", dims, {"octaves": octaves}))
+    literal = literal_positional(x, octaves)
+    first, rows = dims, dims * octaves
+    np.testing.assert_allclose(features[:, :first], literal[:, :first])
+    np.testing.assert_allclose(features[:, first : first + rows], literal[:, first::2], atol=1e-12)
+    np.testing.assert_allclose(features[:, first + rows :], literal[:, first + 1 :: 2], atol=1e-12)
+
+
+def test_a_fourier_feature_of_whole_cycles_is_a_tone_at_their_bin() -> None:
+    x = (-1.0 + 2.0 * np.arange(64) / 64)[:, None]
+    spectrum = np.abs(np.fft.rfft(features_of(x, np.array([[2.5]])), axis=0))
+    assert spectrum.shape == (33, 2)
+    assert spectrum[5] == pytest.approx([32.0, 32.0])  # 2.5 cycles a unit are 5 over [-1, 1]
+    assert np.delete(spectrum, 5, axis=0).max() < 1e-9
