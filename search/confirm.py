@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.objective import Objective, eligible, ranked_by
+from search.record import Record
 from search.references import Reference, best_of
-from search.storage import Record
 from search.trial import Purpose, State, TrialBuilder, TrialSpec
 from spaces.space import Space
 

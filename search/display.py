@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.storage import Record
+from search.record import Record
 from search.trial import State, TrialSpec, spell
 from trainers.config import Progress, Status
 

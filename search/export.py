@@ -10,9 +10,9 @@ from typing import Any
 
 from search.folder import RECIPE, RECONSTRUCTION, SNIPPET, SOUNDS, TARGET, VIEWS, WEIGHTS
 from search.objective import Objective
+from search.record import Record
 from search.samples import write_samples
 from search.snippet import all_knobs, snippet
-from search.storage import Record
 from search.trial import TrialSpec
 from trainers.checkpoint import CheckpointError, pack, unpack, write_atomically
 from trainers.config import FitResult

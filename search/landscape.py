@@ -29,7 +29,7 @@ from search.plots import (
     save,
     score_label,
 )
-from search.storage import Record
+from search.record import Record
 from search.trial import State
 from spaces.noise import NoiseScales, bandwidth, gain
 from spaces.parameters import Choice, Float, Int, Parameter, Point

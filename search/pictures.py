@@ -12,7 +12,8 @@ from search.folder import COMPARISON, CURVES, FRONT, LANDSCAPE, RECONSTRUCTION, 
 from search.landscape import Landscape, draw_landscape, placed_references, placed_trials
 from search.objective import Objective
 from search.plan import Plan
-from search.storage import Record, StudyStorage
+from search.record import Record
+from search.storage import StudyStorage
 from search.summary import front_records
 
 

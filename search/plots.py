@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search.objective import Objective
-from search.storage import Record
+from search.record import Record
 from search.trial import State
 
 MARKERS = ("s", "D", "^", "v", "P", "X", "p", "<", ">", "h")

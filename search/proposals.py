@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial, Trial
 
 from search.driver import Drawn
 from search.objective import Objective
+from search.record import Record
 from search.rungs import Standing, is_among_best, standing_of
-from search.storage import Record, StudyStorage, rung_scores
+from search.storage import StudyStorage, rung_scores
 from search.suggest import ask, ask_again
 from search.trial import Outcome, Score, TrialBuilder, TrialSpec
 from spaces.space import Space

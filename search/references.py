@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from search.heuristics import Prediction
 from search.objective import Objective, best_by
-from search.storage import Record
+from search.record import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import baseline_w_first, build_space
 from spaces.parameters import Value

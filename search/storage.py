@@ -8,11 +8,10 @@ what was asked, and "outcome", what came of it. Names with a slash are ours: cam
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,11 +27,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import StorageError, StudyError, first_line
 from search.objective import Objective
+from search.record import Record, outcome_facts, spec_facts, to_record
 from search.suggest import told_trial
 from search.trial import Outcome, Score, State, TrialSpec
-from spaces.parameters import Value
 from spaces.space import Space
-from trainers.config import Curve
 
 STORAGE_FORMAT = 2
 """Of what is written into Optuna's storage; raised whenever its meaning changes."""
@@ -44,57 +42,8 @@ REFERENCES = "references"
 CONFIRMATIONS = "confirmations"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """A finished trial as storage holds it.
-
-    Attributes:
-        key: of its TrialSpec.
-        number: within its Optuna study.
-        label: as in its TrialSpec.
-    """
-
-    key: str
-    number: int
-    label: str
-    space: str
-    point: Mapping[str, Value]
-    purpose: str
-    repeat: int
-    seed: int
-    state: State
-    psnr_db: float | None
-    snr_db: float | None
-    held_psnr_db: float | None
-    metrics: Mapping[str, float]
-    best_step: int
-    step: int
-    steps: int
-    curve: Curve
-    rung_scores: Mapping[int, Score]
-    attempts: int
-    reason: str
-    fit_seconds: float
-    started: float
-    ended: float
-
-
 RUNG_SCORES = "rung_scores"
 """User attribute of a trial: scores by rung, for studies of two objectives too."""
-
-OUTCOME_FACTS = (
-    "psnr_db",
-    "snr_db",
-    "held_psnr_db",
-    "metrics",
-    "best_step",
-    "step",
-    "reason",
-    "fit_seconds",
-    "started",
-    "ended",
-)
-"""What a record takes from an outcome as it is."""
 
 _STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
@@ -202,7 +151,7 @@ class StudyStorage:
 
     def begin(self, trial: Trial, spec: TrialSpec) -> None:
         """Keep what a proposed trial is, so that a later driver can continue it."""
-        trial.set_user_attr("spec", _spec_facts(spec))
+        trial.set_user_attr("spec", spec_facts(spec))
 
     def unfinished(self) -> list[FrozenTrial]:
         """Proposed trials that are still RUNNING; without "spec" where the driver died before it was written."""
@@ -227,7 +176,7 @@ class StudyStorage:
         values = self.objective.values(outcome) if outcome.state is State.COMPLETE else None
         if outcome.state is State.COMPLETE and values is None:
             outcome = replace(outcome, state=State.FAILED, reason="its held-out PSNR is not finite")
-        trial.set_user_attr("outcome", _outcome_facts(outcome))
+        trial.set_user_attr("outcome", outcome_facts(outcome))
         frozen = self.search.tell(trial, values, state=_STATES[outcome.state])
         return _to_record(frozen)
 
@@ -277,7 +226,7 @@ def rung_scores(trial: FrozenTrial) -> dict[int, Score]:
 
 
 def _add(study: Study, outcome: Outcome, objective: Objective) -> Record:
-    attrs = {"spec": _spec_facts(outcome.spec), "outcome": _outcome_facts(outcome)}
+    attrs = {"spec": spec_facts(outcome.spec), "outcome": outcome_facts(outcome)}
     value = objective.score_db(outcome) if outcome.state is State.COMPLETE else None
     # A fit without a finite held-out PSNR is complete, and worth nothing: Optuna has no such state.
     state = _STATES[outcome.state] if value is not None or outcome.state is not State.COMPLETE else TrialState.FAIL
@@ -289,50 +238,8 @@ def _is_record(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and "spec" in trial.user_attrs and "outcome" in trial.user_attrs
 
 
-def _spec_facts(spec: TrialSpec) -> dict[str, Any]:
-    return {
-        "key": spec.key,
-        "label": spec.label,
-        "space": spec.space,
-        "point": dict(spec.point),
-        "purpose": spec.purpose.value,
-        "repeat": spec.repeat,
-        "seed": spec.seed,
-        "steps": spec.fit.steps,
-    }
-
-
-def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
-    progress = outcome.progress
-    return {
-        "state": outcome.state.value,
-        "reason": outcome.reason,
-        "psnr_db": progress.psnr_db if progress else None,
-        "snr_db": progress.snr_db if progress else None,
-        "held_psnr_db": progress.held_psnr_db if progress else None,
-        "metrics": dict(progress.metrics) if progress else {},
-        "best_step": progress.best_step if progress else 0,
-        "step": progress.step if progress else 0,
-        "curve": [[step, value] for step, value in progress.curve if math.isfinite(value)] if progress else [],
-        "rung_scores": {str(rung): list(score) for rung, score in outcome.rung_scores.items()},
-        "attempts": [asdict(attempt) for attempt in outcome.attempts],
-        "fit_seconds": progress.fit_seconds if progress else 0.0,
-        "started": outcome.started,
-        "ended": outcome.ended,
-    }
-
-
 def _to_record(trial: FrozenTrial) -> Record:
-    spec, outcome = trial.user_attrs["spec"], trial.user_attrs["outcome"]
-    return Record(
-        **spec,
-        number=trial.number,
-        state=State(outcome["state"]),
-        curve=[(step, value) for step, value in outcome["curve"]],
-        rung_scores={int(rung): Score(*score) for rung, score in outcome["rung_scores"].items()},
-        attempts=len(outcome["attempts"]),
-        **{key: outcome[key] for key in OUTCOME_FACTS},
-    )
+    return to_record(trial.number, trial.user_attrs["spec"], trial.user_attrs["outcome"])
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -21,9 +21,10 @@ from search.objective import best_by
 from search.pictures import draw_study
 from search.plan import Plan
 from search.proposals import Proposals
+from search.record import Record
 from search.references import best_of
 from search.rungs import rungs_of
-from search.storage import Record, StudyStorage
+from search.storage import StudyStorage
 from search.summary import best_prediction_db, summarise
 from search.table import to_markdown
 from search.tracking import TrackedStudy, Tracker

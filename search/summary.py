@@ -8,8 +8,9 @@ from typing import Any
 
 from search.confirm import ranked_trials, seed_values
 from search.objective import Objective, front_of
+from search.record import Record
 from search.stats import describe, paired_difference
-from search.storage import Record, StudyStorage
+from search.storage import StudyStorage
 from search.trial import Purpose, State
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.errors import first_line
+from search.record import Record
 from search.references import reference_key
-from search.storage import Record
 from search.trial import State, spell
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -17,8 +17,8 @@ from PIL import Image
 
 from search.export import build_recipe, has_weights_of, kept_files, save_recipe, save_weights
 from search.objective import Objective
+from search.record import Record
 from search.snippet import DEFAULT_KNOBS, all_knobs
-from search.storage import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import SPACES, build_space
 from trainers.audio import read_wav

@@ -14,9 +14,9 @@ from search import StudySpec, run_study
 from search.landscape import Landscape, draw_landscape, placed_references, placed_trials
 from search.objective import Objective, front_of
 from search.plots import curves, front
+from search.record import Record
 from search.samples import middle_slices, write_samples
 from search.signal_plots import band_levels, comparison, spectra
-from search.storage import Record
 from search.trial import State
 from spaces.capacity import with_capacity
 from spaces.catalog import build_space

@@ -19,9 +19,10 @@ from optuna.trial import TrialState
 from search.config import StudySpec
 from search.driver import Driver
 from search.errors import Interrupted
+from search.record import Record
 from search.report import find_studies, status_of
 from search.run import run_study
-from search.storage import Record, StudyStorage
+from search.storage import StudyStorage
 from search.tracking import default_tracking_uri
 from search.trial import State
 
