@@ -16,6 +16,10 @@ Row = dict[str, str]
 held-out samples; difference of the objective with its 95 % interval."""
 
 
+POINT_WIDTH = 12
+"""Columns of the terminal that a point has at least, `w_first=3000`: a narrow one would take them all away."""
+
+
 def rows_of(summary: Mapping[str, Any]) -> list[Row]:
     """Baselines, predictions and the found point, one row each."""
     rows = [
@@ -48,10 +52,18 @@ def to_rich(summary: Mapping[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption, table.caption_justify = (caption if captioned else None), "left"
     rows = rows_of(summary)
-    for number, column in enumerate(_columns(rows)):
-        table.add_column(column, justify="left" if number < 2 else "right", no_wrap=number != 1)
+    columns = _columns(rows)
+    is_wide = "held out" in columns  # then headers take two lines, and intervals one of their own
+    for number, column in enumerate(columns):
+        if number == 1:
+            table.add_column(column, min_width=POINT_WIDTH, overflow="fold")
+            continue
+        header = column.replace(" ", "\n", 1) if is_wide else column
+        table.add_column(header, justify="left" if number < 2 else "right", no_wrap=True)
     for row in rows:
-        cells = [row.get(column, "") for column in _columns(rows)]
+        cells = [row.get(column, "") for column in columns]
+        if is_wide:
+            cells[-1] = cells[-1].replace(" [", "\n[")
         table.add_row(*cells, style="bold" if row[""].startswith("found") else "", end_section=row in rows[-2:-1])
     return table
 
