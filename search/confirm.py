@@ -1,8 +1,7 @@
-"""Selection and confirmation: the luckiest trial is not the best point, so fresh seeds choose and others judge."""
+"""Confirmation: points that are refitted on fresh seeds; `selection` chooses by some, others judge."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,12 +10,6 @@ from search.record import Record
 from search.references import Reference, best_of
 from search.trial import Purpose, State, TrialBuilder, TrialSpec
 from spaces.space import Space
-
-NUM_LEADING = 5
-"""Leading points that are refitted before one of them is recommended."""
-
-NUM_SELECT_SEEDS = 3
-"""Seeds that choose among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,28 +26,21 @@ class Candidate:
     record: Record
     space: Space
 
+    def spec(self, builder: TrialBuilder, purpose: Purpose, repeat: int, *, keep: bool = False) -> TrialSpec:
+        """The trial on one of the purpose's seeds."""
+        return builder.build(
+            f"{purpose}/{self.label}/{repeat}",
+            label=self.label,
+            space=self.space,
+            point=self.record.point,
+            purpose=purpose,
+            repeat=repeat,
+            keep=keep,
+        )
+
     def specs(self, builder: TrialBuilder, purpose: Purpose, repeats: int, *, keep: bool = False) -> list[TrialSpec]:
         """One trial for each seed."""
-        return [
-            builder.build(
-                f"{purpose}/{self.label}/{repeat}",
-                label=self.label,
-                space=self.space,
-                point=self.record.point,
-                purpose=purpose,
-                repeat=repeat,
-                keep=keep,
-            )
-            for repeat in range(repeats)
-        ]
-
-
-def leading(
-    trials: Sequence[Record], space: Space, objective: Objective, prediction_db: float | None
-) -> list[Candidate]:
-    """The five points of the highest score, best first."""
-    best = ranked_trials(trials, objective, prediction_db)[:NUM_LEADING]
-    return [Candidate(label=record.label, record=record, space=space) for record in best]
+        return [self.spec(builder, purpose, repeat, keep=keep) for repeat in range(repeats)]
 
 
 def ranked_trials(trials: Sequence[Record], objective: Objective, prediction_db: float | None) -> list[Record]:
@@ -64,19 +50,6 @@ def ranked_trials(trials: Sequence[Record], objective: Objective, prediction_db:
     """
     complete = [record for record in trials if record.state is State.COMPLETE]
     return ranked_by(objective, eligible(complete, prediction_db) if objective is Objective.BOTH else complete)
-
-
-def choose(candidates: Sequence[Candidate], confirmations: Sequence[Record], objective: Objective) -> Candidate | None:
-    """The candidate of the best mean over the select seeds; one that failed on a seed is out."""
-
-    def mean(candidate: Candidate) -> float | None:
-        values = seed_values(candidate.label, Purpose.SELECT, confirmations, objective)
-        complete = [values.get(repeat) for repeat in range(NUM_SELECT_SEEDS)]
-        return None if None in complete else statistics.fmean(v for v in complete if v is not None)
-
-    means = {candidate.label: mean(candidate) for candidate in candidates}
-    scored = [candidate for candidate in candidates if means[candidate.label] is not None]
-    return max(scored, key=lambda candidate: means[candidate.label] or 0.0, default=None)
 
 
 def judged(references: Sequence[Reference], records: Sequence[Record], objective: Objective) -> list[Candidate]:

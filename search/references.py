@@ -36,6 +36,11 @@ class Reference:
     space: Space
     points: tuple[Mapping[str, Value], ...]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it names its learning rate; then the sampler is told of it. What leaves it open teaches little."""
+        return len(self.points) == 1
+
     def specs(self, builder: TrialBuilder) -> list[TrialSpec]:
         """One trial for each point, on the seed that the search uses."""
         return [

@@ -30,6 +30,7 @@ from search.objective import Objective
 from search.record import Record, outcome_facts, spec_facts, to_record
 from search.suggest import told_trial
 from search.trial import Outcome, Score, State, TrialSpec
+from spaces.parameters import Point
 from spaces.space import Space
 
 STORAGE_FORMAT = 2
@@ -198,6 +199,11 @@ class StudyStorage:
         if record.key not in told:
             trial = told_trial(space, point, values, {"told": record.key, "point": point})
             self.search.add_trial(trial)
+
+    def told(self) -> list[tuple[Point, float]]:
+        """References that the sampler knows, as points of the searched space, with the score that ranks points, dB."""
+        trials = [trial for trial in self.search.get_trials(deepcopy=False) if "told" in trial.user_attrs]
+        return [(trial.user_attrs["point"], trial.values[-1]) for trial in trials]
 
     def add_reference(self, outcome: Outcome) -> Record:
         """Keep a finished reference fit."""

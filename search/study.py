@@ -11,7 +11,7 @@ from pathlib import Path
 
 from search import diagnosis_plot
 from search.config import StudySpec
-from search.confirm import NUM_SELECT_SEEDS, Candidate, choose, judged, leading
+from search.confirm import Candidate, judged
 from search.display import Display
 from search.driver import Driver, FixedSource
 from search.errors import Interrupted, NothingFoundError
@@ -24,6 +24,7 @@ from search.proposals import Proposals
 from search.record import Record
 from search.references import best_of
 from search.rungs import rungs_of
+from search.selection import race, race_sizes
 from search.storage import StudyStorage
 from search.summary import best_prediction_db, summarise
 from search.table import to_markdown
@@ -114,7 +115,8 @@ class StudyRun:
         # In the order of the plan, not of their ends: the sampler's numbers must not depend on timing.
         by_key = {record.key: record for record in records}
         shape = {"width": self._plan.builder.width, "depth": self._plan.builder.depth}
-        for spec in specs:
+        complete = [reference for reference in self._plan.references if reference.is_complete]
+        for spec in (spec for reference in complete for spec in reference.specs(self._plan.builder)):
             if spec.key in by_key:
                 self._storage.tell_reference(self._plan.space, by_key[spec.key], **shape)
 
@@ -142,22 +144,22 @@ class StudyRun:
             raise Interrupted(f"{ended}, those on their way go on from where they are")
 
     def _select(self) -> Record:
-        objective = self._storage.objective
-        prediction_db = best_prediction_db(self._storage)
-        candidates = leading(self._storage.trials(), self._plan.space, objective, prediction_db)
-        if not candidates:
-            reasons = {record.reason for record in self._storage.trials()}
-            raise NothingFoundError(f"every trial of {self._plan.name} failed: {'; '.join(sorted(reasons))}")
-        specs = [
-            spec
-            for candidate in candidates
-            for spec in candidate.specs(self._plan.builder, Purpose.SELECT, NUM_SELECT_SEEDS)
-        ]
-        self._run_confirmations("selection", specs)
-        chosen = choose(candidates, self._storage.confirmations(), objective) or candidates[0]
-        if self._storage.facts("found") != chosen.record.number:
-            self._storage.set_facts("found", chosen.record.number)
-        return chosen.record
+        trials, objective = self._storage.trials(), self._storage.objective
+        sizes, beside = race_sizes(len(trials)), self._storage.told()
+        while True:
+            confirmations, prediction_db = self._storage.confirmations(), best_prediction_db(self._storage)
+            standing = race(trials, beside, confirmations, self._plan.space, objective, prediction_db, sizes)
+            if not standing.candidates:
+                reasons = {record.reason for record in trials}
+                raise NothingFoundError(f"every trial of {self._plan.name} failed: {'; '.join(sorted(reasons))}")
+            if standing.repeat is None:
+                break
+            specs = [one.spec(self._plan.builder, Purpose.SELECT, standing.repeat) for one in standing.candidates]
+            self._run_confirmations(f"selection {standing.repeat + 1}/{len(sizes)}", specs)
+        found = standing.candidates[0].record
+        if self._storage.facts("found") != found.number:
+            self._storage.set_facts("found", found.number)
+        return found
 
     def _confirm(self, found: Record) -> None:
         repeats, builder = self._spec.search.confirm, self._plan.builder

@@ -70,11 +70,15 @@ class _SeededTPE(optuna.samplers.BaseSampler):
         groups: of a conditional space, the parameters that are active together; each group is drawn jointly when its
             first parameter is asked for. (Optuna's own groups are drawn all at once, though one branch of many is
             taken, and a running trial then counts as an observation of them all.)
+        first: narrower distributions, by name, to draw from while too few trials are told.
     """
 
-    def __init__(self, seed: int, groups: Sequence[Mapping[str, BaseDistribution]]) -> None:
+    def __init__(
+        self, seed: int, groups: Sequence[Mapping[str, BaseDistribution]], first: Mapping[str, BaseDistribution]
+    ) -> None:
         self._seed = seed
         self._groups = groups
+        self._first = first
         self._drawn: dict[str, Any] = {}
         self._joint = self._tpe("")
 
@@ -95,7 +99,8 @@ class _SeededTPE(optuna.samplers.BaseSampler):
                 self._drawn.update(self._tpe("/".join(group)).sample_relative(study, trial, dict(group)))
         if param_name in self._drawn:
             return self._drawn[param_name]
-        return self._tpe(param_name).sample_independent(study, trial, param_name, param_distribution)
+        distribution = self._first.get(param_name, param_distribution)
+        return self._tpe(param_name).sample_independent(study, trial, param_name, distribution)
 
     def _tpe(self, name: str) -> optuna.samplers.TPESampler:
         return optuna.samplers.TPESampler(seed=derive_seed(self._seed, f"sampler/{name}", 0) % 2**32)
@@ -109,7 +114,12 @@ def _sampler(space: Space, study_seed: int, number: int) -> _SeededTPE:
             distribution = to_distribution(parameter)
             if not distribution.single():
                 by_condition.setdefault(tuple(parameter.when.items()), {})[parameter.name] = distribution
-    return _SeededTPE(derive_seed(study_seed, "sampler", number), list(by_condition.values()))
+    first = {
+        parameter.name: FloatDistribution(*parameter.first, log=parameter.log)
+        for parameter in searched
+        if isinstance(parameter, Float) and parameter.first
+    }
+    return _SeededTPE(derive_seed(study_seed, "sampler", number), list(by_condition.values()), first)
 
 
 def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Value]:

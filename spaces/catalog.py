@@ -256,7 +256,7 @@ def _siren2(spectrum: Spectrum, width: int) -> Space:
         for name, law in laws_for(spectrum, BUILT_IN).items()
         if law.space == "siren2"
     }
-    published = points.get("winner", SCALES_BY_HAND)
+    published, law = points.get("winner", SCALES_BY_HAND), points["bandwidth"]
     known = [*points.values(), published]
     bands = [noise_bandwidth(NoiseScales(point["s0"], point["s1"]), width) for point in known]
     return Space(
@@ -275,13 +275,14 @@ def _siren2(spectrum: Spectrum, width: int) -> Space:
         ),
         defaults={**published, "lr": PUBLISHED_LR},
         # The published s1 follows the centroid; a sweep of the bandwidth shall not.
-        swept_at={"s1": SCALES_BY_HAND["s1"]},
+        swept_at={"root_s1": math.sqrt(SCALES_BY_HAND["s1"])},
         # The laws' points lie inside the range, so that their fits can be told to the sampler.
         coordinates=Ridge(
             width=width,
             nyquist_rad=spectrum.nyquist_rad,
             low_rad=min(BANDWIDTH_LOW_RAD, *(0.99 * band for band in bands if band > 0.0)),
             high=1.01 * max(2.0, *(band / spectrum.nyquist_rad for band in bands)),
+            expected=noise_bandwidth(NoiseScales(law["s0"], law["s1"]), width) / spectrum.nyquist_rad,
         ),
     )
 

@@ -25,6 +25,9 @@ HIDDEN_W = 30.0
 S1_MAX = 4.0
 """Largest s1 that is proposed: beyond it the second layer alone spans more than ten octaves at usual widths."""
 
+FIRST_FACTOR = 10.0
+"""The first proposals' bandwidth is at most so many times the expected one, and at least its so-manieth part."""
+
 BANDWIDTH_LOW_RAD = 10.0
 """Smallest B that is proposed: below the 17 rad that SIREN's uniform draw gives by itself, noise changes nothing."""
 
@@ -62,22 +65,25 @@ def scales_on_ridge(bandwidth_rad: float, s1: float, width: int) -> NoiseScales:
 
 @dataclass(frozen=True, kw_only=True)
 class Ridge:
-    """Search coordinates (bandwidth / Nyquist, s1) in place of (s0, s1).
+    """Search coordinates (bandwidth / Nyquist, root of s1) in place of (s0, s1).
 
     Good points form a ridge of constant B: in these coordinates it is a straight line along s1, which a sampler
-    that models the coordinates one by one can follow.
+    that models the coordinates one by one can follow. Small s1 are mostly the better ones: a root gives those below
+    0.25 a quarter of the range, and not a sixteenth.
 
     Attributes:
         width: features of a hidden layer.
         nyquist_rad: rad per coordinate unit.
         high: largest bandwidth that is proposed, in units of Nyquist.
         low_rad: smallest bandwidth that is proposed, rad per coordinate unit.
+        expected: where the first proposals are centred, in units of Nyquist; None: nowhere, they have all of the range.
     """
 
     width: int
     nyquist_rad: float
     high: float
     low_rad: float = BANDWIDTH_LOW_RAD
+    expected: float | None = None
 
     @property
     def name(self) -> str:
@@ -95,11 +101,14 @@ class Ridge:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """bandwidth (log, units of Nyquist) and s1 (linear)."""
+        """bandwidth (log, units of Nyquist) and root_s1 (linear)."""
         low = min(self.low_rad / self.nyquist_rad, self.high / 10)
+        first = None
+        if self.expected is not None:
+            first = (max(low, self.expected / FIRST_FACTOR), min(self.high, self.expected * FIRST_FACTOR))
         return (
-            Float(name="bandwidth", low=low, high=self.high, log=True, doc="noise bandwidth over Nyquist"),
-            Float(name="s1", low=0.0, high=S1_MAX, doc="noise scale of the second layer"),
+            Float(name="bandwidth", low=low, high=self.high, log=True, first=first, doc="noise bandwidth over Nyquist"),
+            Float(name="root_s1", low=0.0, high=math.sqrt(S1_MAX), doc="root of the second layer's noise scale"),
         )
 
     def at_width(self, width: int) -> Ridge:
@@ -107,12 +116,12 @@ class Ridge:
         return replace(self, width=width)
 
     def to_search(self, point: Point) -> dict[str, Value]:
-        """(s0, s1) to (bandwidth / Nyquist, s1)."""
+        """(s0, s1) to (bandwidth / Nyquist, root of s1)."""
         scales = NoiseScales(s0=float(point["s0"]), s1=float(point["s1"]))
-        return {"bandwidth": noise_bandwidth(scales, self.width) / self.nyquist_rad, "s1": scales.s1}
+        return {"bandwidth": noise_bandwidth(scales, self.width) / self.nyquist_rad, "root_s1": math.sqrt(scales.s1)}
 
     def to_point(self, coordinates: Point) -> dict[str, Value]:
-        """(bandwidth / Nyquist, s1) to (s0, s1)."""
+        """(bandwidth / Nyquist, root of s1) to (s0, s1)."""
         bandwidth_rad = float(coordinates["bandwidth"]) * self.nyquist_rad
-        scales = scales_on_ridge(bandwidth_rad, float(coordinates["s1"]), self.width)
+        scales = scales_on_ridge(bandwidth_rad, float(coordinates["root_s1"]) ** 2, self.width)
         return {"s0": scales.s0, "s1": scales.s1}

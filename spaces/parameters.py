@@ -60,15 +60,22 @@ class _Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Float(_Parameter):
-    """A real number, searched from `low` to `high`, on a logarithmic scale if `log`."""
+    """A real number, searched from `low` to `high`, on a logarithmic scale if `log`.
+
+    Attributes:
+        first: the part of the range that a sampler without any trial to learn from draws from; None for all of it.
+    """
 
     low: float
     high: float
     log: bool = False
     domain: Interval = NOT_NEGATIVE
+    first: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _check_range(self, self.low, self.high, self.log, self.domain)
+        if self.first is not None and not self.low <= self.first[0] < self.first[1] <= self.high:
+            raise PointError(f"{self.name}: first must lie within {self.low}..{self.high}, but got {self.first}")
 
     def check(self, value: Any) -> float:
         """`value` as a float of the domain.

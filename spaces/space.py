@@ -247,6 +247,8 @@ class Space:
 def _describe(parameter: Parameter) -> dict[str, Any]:
     described = asdict(parameter)
     del described["doc"]
+    if described.get("first") is None:
+        described.pop("first", None)
     if isinstance(described.get("domain"), dict):
         described["domain"] = {key: str(value) for key, value in described["domain"].items()}
     return {"type": type(parameter).__name__, **described}
