@@ -64,6 +64,7 @@ class Architecture:
         fixed: names of tensors that are not trained (frequency matrices); ask it with `in`.
         shape_knobs: knobs that decide the tensors' shapes.
         count: a configuration to its number of trained weights; None: winnow makes a network and counts.
+        is_static: whether the forward pass is the same launches of kernels every time, so that a GPU may replay them.
     """
 
     family: str
@@ -75,6 +76,7 @@ class Architecture:
     fixed: Container[str] = frozenset()
     shape_knobs: tuple[str, ...] = ()
     count: Callable[[NetworkConfig], int] | None = None
+    is_static: bool = False
 
     def complete_knobs(self, config: NetworkConfig) -> dict[str, float]:
         """The configuration's knobs, with defaults for those it leaves out.
@@ -248,6 +250,7 @@ def _built_in(
         trace=_trace_of(run),
         fixed=fixed,
         shape_knobs=shape_knobs,
+        is_static=True,
     )
 
 
