@@ -230,6 +230,14 @@ class StudyStorage:
         """Finished proposed points, by number."""
         return [record_of(t) for t in self.search.get_trials(deepcopy=False) if _is_record(t)]
 
+    def trial(self, number: int) -> Record:
+        """The finished proposed point of that number."""
+        return self._record(self.search, number)
+
+    def reference(self, number: int) -> Record:
+        """The finished reference fit of that number."""
+        return self._record(self._references, number)
+
     def references(self) -> list[Record]:
         """Finished reference fits."""
         return [record_of(t) for t in self._references.get_trials(deepcopy=False)]
@@ -237,6 +245,10 @@ class StudyStorage:
     def confirmations(self) -> list[Record]:
         """Finished fits on select and confirm seeds."""
         return [record_of(t) for t in self._confirmations.get_trials(deepcopy=False)]
+
+    def _record(self, study: Study, number: int) -> Record:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+        return record_of(self._storage.get_trial(trial_id))
 
 
 def rung_scores(trial: FrozenTrial) -> dict[int, Score]:

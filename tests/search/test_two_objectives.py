@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from search.config import StudySpec
 from search.driver import Driver
 from search.errors import Interrupted
+from search.journal import GroupedJournal
 from search.record import Record
 from search.report import find_studies, status_of
 from search.run import run_study
@@ -207,15 +207,15 @@ class Died(BaseException):
 @pytest.fixture
 def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """dying(n): the storage takes n writes, then none, as if the process had ended there; 0: it takes all again."""
-    append, left = JournalFileBackend.append_logs, [0]
+    append, left = GroupedJournal.append_logs, [0]
 
-    def append_logs(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+    def append_logs(self: GroupedJournal, logs: list[dict[str, Any]]) -> None:
         if left[0] == 1:
             raise Died
         left[0] = max(left[0] - 1, 0)
         append(self, logs)
 
-    monkeypatch.setattr(JournalFileBackend, "append_logs", append_logs)
+    monkeypatch.setattr(GroupedJournal, "append_logs", append_logs)
 
     def set_limit(num: int) -> None:
         left[0] = num + 1 if num else 0
@@ -231,7 +231,7 @@ def test_a_driver_that_dies_after_some_writes_is_continued_to_the_same_table(
     assert {row[2] for row in table(whole)} == {State.COMPLETE, State.PRUNED}
     deaths = 0
     # Coprime with the writes of a trial, so that deaths come at every place within one.
-    for limit in (40, 7, 16, 5, 9, 11, 13, 8, 17, 19, 14, 12):
+    for limit in (30, 3, 7, 5, 9, 4, 11, 6, 8, 10, 13, 12):
         dying(limit)
         try:
             run_study(broken)
