@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -99,9 +100,9 @@ class Proposals:
         standing = standing_of(self._objective, progress.curve, progress, rung, spec.fit.steps)
         seen = self._at_rung[rung]
         if not self._deterministic:
-            seen.append(standing)
+            insort(seen, standing)
             return is_among_best(standing, seen)
-        return is_among_best(standing, [*seen, standing])
+        return is_among_best(standing, sorted([*seen, standing]))
 
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
         """Keep a running trial's state in the store's folder; in storage, first, the scores of the rungs before it."""
@@ -149,7 +150,7 @@ class Proposals:
 
     def _count_rungs(self, scores: Mapping[int, Score], curve: Curve) -> None:
         for rung, score in scores.items():
-            self._at_rung[rung].append(standing_of(self._objective, curve, score, rung, self._builder.steps))
+            insort(self._at_rung[rung], standing_of(self._objective, curve, score, rung, self._builder.steps))
 
     def _checkpoint_path(self, spec: TrialSpec) -> Path:
         return self._checkpoints / f"{spec.key.replace('/', '-')}.safetensors"
