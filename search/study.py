@@ -163,7 +163,8 @@ class StudyRun:
         search = self._spec.search
 
         def finished(record: Record, outcome: Outcome) -> None:
-            self._tracking.log(lambda: self._storage.trial(record.number), "trial", self._draw_diagnosis(outcome))
+            number = record.number
+            self._tracking.log(lambda: self._storage.trial(number), "trial", self._draw_diagnosis(outcome))
             self._ended(record)
             self._standing = standing()
 

@@ -153,7 +153,8 @@ def ours(setting: Setting, folder: Path) -> Calls:
     tracked = tracker.begin(view, [], [], lambda record: [])
 
     def finished(record: Record, outcome: Outcome) -> None:
-        tracked.log(lambda: study.trial(record.number), "trial")
+        number = record.number
+        tracked.log(lambda: study.trial(number), "trial")
 
     proposals = Proposals(
         study,

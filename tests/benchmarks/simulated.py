@@ -21,7 +21,7 @@ from optuna.storages import BaseStorage
 from search.campaign import Campaign
 from search.config import StudySpec
 from search.display import Display
-from search.driver import Driver
+from search.driver import SEGMENT_SECONDS, Driver
 from search.journal import grouped
 from search.plan import plan_studies
 from search.proposals import Proposals
@@ -82,9 +82,12 @@ class SimulatedWorkers:
     Args:
         num: of workers.
         script: of a trial's fit.
+        segment_seconds: a segment is as long as the driver asks for or, where that is shorter, as this.
     """
 
-    def __init__(self, num: int, script: Callable[[TrialSpec], Script]) -> None:
+    def __init__(
+        self, num: int, script: Callable[[TrialSpec], Script], *, segment_seconds: float = SEGMENT_SECONDS
+    ) -> None:
         self.lanes = 1
         self.tasks: set[str] = set()
         self.busy_seconds = self.idle_seconds = 0.0
@@ -93,6 +96,8 @@ class SimulatedWorkers:
         self.last_end = 0.0
         self._num = num
         self._script = script
+        self._segment_seconds = segment_seconds
+        self.num_started = 0
         self._clock = 0.0
         self._ends: list[tuple[float, int]] = []
         self._at: dict[int, tuple[TrialSpec, Script, int]] = {}
@@ -120,9 +125,10 @@ class SimulatedWorkers:
         assert segment.task in self.tasks
         for start in segment.start:
             self._at[worker] = (start.spec, self._script(start.spec), 0)
+            self.num_started += 1
         spec, script, step = self._at[worker]
         per_step = script.seconds / spec.fit.steps
-        num = min(segment.until[0] - step, max(1, int(segment.seconds / per_step)))
+        num = min(segment.until[0] - step, max(1, int(max(segment.seconds, self._segment_seconds) / per_step)))
         if self.first_start is None:
             self.first_start = self._clock
         self._at[worker] = (spec, script, step + num)
@@ -208,7 +214,8 @@ def search(
     signal = read_signal("synthetic:bright", Crop(samples=256))
     task = build_task(signal)
     space = build_space("siren2", signal.spectrum(), width=64)
-    study = StudyStorage.create_or_resume(storage, f"simulated/bright-{trials}", {"objective": "fit"})
+    asked = {"samples": 256, "crop": None, "task": "fit", "width": 64, "depth": 4, "steps": 300, "seed": 0}
+    study = StudyStorage.create_or_resume(storage, f"simulated/bright-{trials}", {"objective": "fit", **asked})
     study.set_facts("trials", trials)
     builder = TrialBuilder(
         study=study.name, task=task.digest, width=64, depth=4, dims=1, channels=1, steps=300, study_seed=0
