@@ -25,11 +25,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from paired import Row, print_rows, spread
+from sides.case import DEPTH, WORKERS, Case, Found
 
 SIDES = Path(__file__).parent / "sides"
-sys.path.insert(0, str(SIDES))
-
-from case import DEPTH, WORKERS, Case, Found
 
 SHORT = {"samples": 2048, "width": 64, "steps": 75, "trials": 32}
 """A fit takes about 0.25 s on one core: what is between the fits counts."""
@@ -144,7 +142,7 @@ def main() -> None:
     parser.add_argument("--pruners", nargs="+", choices=["none", "asha"], default=["none", "asha"])
     parser.add_argument("--source", default="synthetic:bright")
     options = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     rows = [
         row
         for name in options.cases
