@@ -106,7 +106,7 @@ def _mixed(block: Array) -> Array:
     total = block[:, :1]
     for channel in range(1, block.shape[1]):
         total = total + block[:, channel : channel + 1]
-    return total / block.shape[1]
+    return np.asarray(total / block.shape[1])
 
 
 def _refuse_truncated(file: soundfile.SoundFile, source: str) -> None:

@@ -142,7 +142,9 @@ def main() -> None:
     parser.add_argument("--pruners", nargs="+", choices=["none", "asha"], default=["none", "asha"])
     parser.add_argument("--source", default="synthetic:bright")
     options = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
+    )
     rows = [
         row
         for name in options.cases
