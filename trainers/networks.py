@@ -374,8 +374,11 @@ def render(config: NetworkConfig, tensors: Tensors, x: Tensor, *, rows: int | No
     factors = lane_factors([config], x)
     with torch.no_grad():
         forward = architecture_of(config).forward(config)
-        chunks = torch.split(x, rows or max(len(x), 1))
-        return torch.cat([forward(stacked, factors, chunk.unsqueeze(0)).squeeze(0) for chunk in chunks])
+        output = x.new_empty((len(x), config.channels))
+        # Into one tensor: outputs that are kept apart lie between the activations, whose memory is then never reused.
+        for x_chunk, chunk in zip(*(torch.split(t, rows or max(len(x), 1)) for t in (x, output)), strict=True):
+            chunk.copy_(forward(stacked, factors, x_chunk.unsqueeze(0)).squeeze(0))
+        return output
 
 
 def trace(config: NetworkConfig, tensors: Tensors, x: Tensor) -> list[Tensor]:
