@@ -1,7 +1,7 @@
 """The loop: keep every lane busy, decide at rungs, take back what dead workers had, hand on what ended.
 
-Workers and sources are protocols: the loop knows neither Ray nor Optuna. What a source writes (storage, MLflow) is
-written after the next call has been sent, so a lane never waits for a disk.
+Workers and sources are protocols: the loop knows neither Ray nor Optuna. It takes events, decides from memory and
+sends; what a source draws and writes (storage, MLflow) is the clerk's, a thread, so a lane never waits for a disk.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
+from search.clerk import Clerk, Job
 from search.errors import DriverError
 from search.trial import Attempt, Outcome, Score, State, TrialSpec
-from search.workers import Lost, Report, Segment, Start, Workers
+from search.workers import Event, Lost, Report, Segment, Start, Workers
 from trainers.config import FitResult, Progress, Status
 
 SEGMENT_SECONDS = 2.0
 """Longest call to a worker: how stale a progress display, and how late the answer to Ctrl-C, may be."""
+
+POLL_SECONDS = 0.01
+"""How often the loop looks for what the clerk has drawn while a worker has nothing to do."""
 
 CHECKPOINT_SECONDS = 20.0
 """A trial has this much worth losing before its state is fetched (again)."""
@@ -52,13 +58,13 @@ class Drawn:
 
 
 class Source(Protocol):
-    """Where trials come from and where their outcomes go."""
+    """Where trials come from and where their outcomes go. All but `goes_on` is called by the clerk alone."""
 
     def next(self) -> Drawn | None:
         """The next trial; None if there is none for now."""
 
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
-        """Whether a trial continues beyond a rung; must not wait for a disk."""
+        """Whether a trial continues beyond a rung; called by the loop: must not wait for a disk."""
 
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
         """Keep the state of a running trial."""
@@ -67,7 +73,7 @@ class Source(Protocol):
         """Take an outcome."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Running:
     """A trial on board of a worker."""
 
@@ -101,14 +107,20 @@ class Driver:
         workers: the pool; stays open.
         stop: set from outside to end early; running trials are checkpointed and stay unfinished.
         watch: called with the progress of every running trial, for a display.
+        writing: what sources write inside goes to disk together.
     """
 
     def __init__(
-        self, workers: Workers, stop: threading.Event, watch: Callable[[TrialSpec, Progress], None] | None = None
+        self,
+        workers: Workers,
+        stop: threading.Event,
+        watch: Callable[[TrialSpec, Progress], None] | None = None,
+        writing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._workers = workers
         self._stop = stop
         self._watch = watch or (lambda spec, progress: None)
+        self._writing = writing
         self._errors: Counter[str] = Counter()
         self._boards: dict[int, dict[int, _Running]] = {}
         self._busy: set[int] = set()
@@ -121,31 +133,54 @@ class Driver:
             DriverError: the same exception of our own came three times.
         """
         self._boards, self._busy, self._ready = {}, set(), deque()
-        while not self._stop.is_set():
-            self._feed_idle(source)
-            self._draw_ahead(source)
-            if not self._busy and not self._ready:
-                return True
-            for event in self._workers.wait(SEGMENT_SECONDS):
-                outcomes = self._take(event, source)
-                for outcome in outcomes:
-                    source.finish(outcome)
-        self._land(source)
+        self._num_ordered = self._num_sent = 0
+        with Clerk(source.next, self._writing) as self._clerk:
+            while not self._stop.is_set():
+                is_idle = self._clerk.is_idle
+                self._ready += [_fresh(drawn) for drawn in self._clerk.take()]
+                self._feed_idle()
+                if not self._order() and is_idle and not self._busy and not self._ready:
+                    return True
+                for event in self._wait(is_idle):
+                    self._clerk.do(self._take(event, source))
+            self._land(source)
         return False
 
-    def _feed_idle(self, source: Source) -> None:
+    def _feed_idle(self) -> None:
         for worker in self._workers.ids():
             board = self._boards.setdefault(worker, {})
             if worker not in self._busy:
-                self._send(worker, board, source)
+                self._send(worker, board)
 
-    def _send(self, worker: int, board: dict[int, _Running], source: Source) -> None:
+    def _order(self) -> int:
+        """Have the clerk draw for every free lane, and half as many as there are lanes for those that end meanwhile.
+
+        How many are ordered depends on how many were sent, and on nothing that timing has a say in.
+        """
+        lanes = len(self._boards) * self._workers.lanes
+        free = lanes - sum(len(board) for board in self._boards.values())
+        num = self._num_sent + free + max(1, lanes // 2) - self._num_ordered
+        if num > 0:
+            self._clerk.order(num)
+            self._num_ordered += num
+        return max(num, 0)
+
+    def _wait(self, is_idle: bool) -> list[Event]:
+        """Events; not for long while the clerk may be drawing for a worker that has nothing to do."""
+        if (is_idle and self._clerk.is_idle) or len(self._busy) == len(self._boards):
+            return self._workers.wait(SEGMENT_SECONDS)
+        if self._busy:
+            return self._workers.wait(POLL_SECONDS)
+        self._clerk.wait(POLL_SECONDS)
+        return self._workers.wait(0.0)
+
+    def _send(self, worker: int, board: dict[int, _Running]) -> None:
         """Fill a worker's free lanes and send its next segment, if it has any trial."""
         starts = []
         for lane in range(self._workers.lanes):
             if lane in board:
                 continue
-            running = self._next_ready(source)
+            running = self._next_ready(board)
             if running is None:
                 break
             board[lane] = running
@@ -177,37 +212,21 @@ class Driver:
         self._workers.submit(worker, segment)
         self._busy.add(worker)
 
-    def _next_ready(self, source: Source) -> _Running | None:
-        if not self._ready:
-            self._draw(source)
-        return self._ready.popleft() if self._ready else None
+    def _next_ready(self, board: dict[int, _Running]) -> _Running | None:
+        """The next one that a board can take: all its trials fit one task."""
+        task = next((running.spec.task for running in board.values()), None)
+        fitting = (running for running in self._ready if task is None or running.spec.task == task)
+        running = next(fitting, None)
+        if running is not None:
+            self._ready.remove(running)
+            self._num_sent += not running.attempts
+        return running
 
-    def _draw(self, source: Source) -> bool:
-        drawn = source.next()
-        if drawn is None:
-            return False
-        self._ready.append(
-            _Running(
-                spec=drawn.spec,
-                checkpoint=drawn.checkpoint,
-                known_rungs=drawn.rung_scores,
-                started=time.time(),
-                saved=time.monotonic(),
-            )
-        )
-        return True
-
-    def _draw_ahead(self, source: Source) -> None:
-        """Have half as many trials ready as there are lanes: enough for those that end while one is drawn."""
-        ahead = max(1, len(self._boards) * self._workers.lanes // 2)
-        while len(self._ready) < ahead and self._draw(source):
-            pass
-
-    def _take(self, event: Report | Lost, source: Source) -> list[Outcome]:
-        """Decide what an event means and send the worker on; what ended is returned, to be written afterwards."""
+    def _take(self, event: Event, source: Source) -> list[Job]:
+        """Decide what an event means and send the worker on; what is to be written is returned."""
         self._busy.discard(event.worker)
         if isinstance(event, Lost):
-            return self._take_lost(event)
+            return [partial(source.finish, outcome) for outcome in self._take_lost(event)]
         board = self._boards[event.worker]
         outcomes: list[Outcome] = []
         for lane, failure in event.errors.items():
@@ -225,10 +244,9 @@ class Driver:
         for running, data in saved:
             running.checkpoint, running.saved = data, time.monotonic()
         if not self._stop.is_set():
-            self._send(event.worker, board, source)
-        for running, data in saved:
-            source.save_checkpoint(running.spec, data)
-        return outcomes
+            self._send(event.worker, board)
+        jobs: list[Job] = [partial(source.save_checkpoint, running.spec, data) for running, data in saved]
+        return jobs + [partial(source.finish, outcome) for outcome in outcomes]
 
     def _decide(self, running: _Running, source: Source, result: FitResult | None) -> Outcome | None:
         """An outcome, if the trial is at its end or not worth going on."""
@@ -284,8 +302,7 @@ class Driver:
                 self._fetch_states(worker)
         while self._busy and time.monotonic() < deadline:
             for event in self._workers.wait(0.2):
-                for outcome in self._take(event, source):
-                    source.finish(outcome)
+                self._clerk.do(self._take(event, source))
                 board = self._boards.get(event.worker, {})
                 if isinstance(event, Report) and not board.keys() <= event.checkpoints.keys():
                     self._fetch_states(event.worker)
@@ -294,6 +311,16 @@ class Driver:
         board = self._boards[worker]
         still = {lane: _step(running) for lane, running in board.items()}
         self._submit(worker, until=still, seconds=0.0, checkpoint=tuple(board))
+
+
+def _fresh(drawn: Drawn) -> _Running:
+    return _Running(
+        spec=drawn.spec,
+        checkpoint=drawn.checkpoint,
+        known_rungs=drawn.rung_scores,
+        started=time.time(),
+        saved=time.monotonic(),
+    )
 
 
 def _step(running: _Running) -> int:

@@ -117,6 +117,7 @@ def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:
     if spec.fit.lr is not None:
         space = space.with_fixed("lr", spec.fit.lr)
     builder = TrialBuilder(
+        study=name,
         task=task.digest,
         width=spec.network.width,
         depth=spec.network.depth,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial
 
 from search.driver import Drawn
 from search.objective import Objective
 from search.record import Record
 from search.rungs import Standing, is_among_best, standing_of
-from search.storage import StudyStorage, rung_scores
-from search.suggest import ask, ask_again
+from search.storage import StudyStorage, record_of, rung_scores
 from search.trial import Outcome, Score, TrialBuilder, TrialSpec
 from spaces.space import Space
 from trainers.checkpoint import write_atomically
@@ -63,8 +63,9 @@ class Proposals:
         self._checkpoints = checkpoints
         self._finished = finished
         self._at_rung: dict[int, list[Standing]] = {rung: [] for rung in rungs}
-        self._trials: dict[str, Trial] = {}
-        self._unreported: list[tuple[str, int, Score]] = []
+        self._history = storage.history(space, builder.study_seed)
+        self._trial_ids: dict[str, int] = {}
+        self._passed: dict[str, dict[int, Score]] = {}
         self._untold: list[Outcome] = []
         told = storage.trials()
         self._told = len(told)
@@ -81,73 +82,66 @@ class Proposals:
 
     def next(self) -> Drawn | None:
         """An interrupted trial, else a new proposal, else None: budget spent, or the batch is not told yet."""
-        self._report()
         if self._resumed:
             return self._resume(self._resumed.popleft())
         batch_end = BATCH * (self._told // BATCH + 1) if self._deterministic else self._budget
         if self._asked >= min(self._budget, batch_end):
             return None
-        trial, point = ask(self._storage.search, self._space, self._builder.study_seed)
+        proposal = self._history.propose()
         self._asked += 1
-        spec = self._spec_of(trial, point)
-        self._storage.begin(trial, spec)
+        spec = self._spec_of(proposal.number, proposal.point)
+        self._trial_ids[spec.key] = self._storage.begin(proposal, spec)
         return Drawn(spec=spec)
 
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Successive halving from memory: whether the trial is heading for the best share of those seen here."""
         assert progress.psnr_db is not None
-        self._unreported.append((spec.key, rung, Score(progress.psnr_db, progress.held_psnr_db)))
+        self._passed.setdefault(spec.key, {})[rung] = Score(progress.psnr_db, progress.held_psnr_db)
         standing = standing_of(self._objective, progress.curve, progress, rung, spec.fit.steps)
         seen = self._at_rung[rung]
         if not self._deterministic:
-            seen.append(standing)
+            insort(seen, standing)
             return is_among_best(standing, seen)
-        return is_among_best(standing, [*seen, standing])
+        return is_among_best(standing, sorted([*seen, standing]))
 
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
-        """Keep a running trial's state in the store's folder."""
-        self._report()
+        """Keep a running trial's state in the store's folder; in storage, first, the scores of the rungs before it."""
+        if spec.key in self._passed:
+            self._storage.report(self._trial_ids[spec.key], self._passed[spec.key])
         write_atomically(self._checkpoint_path(spec), data)
 
     def finish(self, outcome: Outcome) -> None:
         """Tell Optuna, at once or, in deterministic mode, when the batch is complete."""
-        self._report()
         self._untold.append(outcome)
         if self._deterministic:
             size = min(BATCH, self._budget - BATCH * (self._told // BATCH))
             if self._told % BATCH + len(self._untold) < size:
                 return
-        self._untold.sort(key=lambda outcome: self._trials[outcome.spec.key].number)
+        self._untold.sort(key=lambda outcome: self._trial_ids[outcome.spec.key])
         for told in self._untold:
             self._tell(told)
         self._untold.clear()
 
     def _resume(self, frozen: FrozenTrial) -> Drawn:
-        search, facts = self._storage.search, frozen.user_attrs.get("spec")
-        if facts is None:  # its driver died while it was proposed
-            trial, point = ask_again(search, frozen._trial_id, frozen.number, self._space, self._builder.study_seed)
-            spec = self._spec_of(trial, point)
-            self._storage.begin(trial, spec)
-            return Drawn(spec=spec)
-        spec = self._spec_of(Trial(search, frozen._trial_id), facts["point"])
+        spec = self._spec_of(frozen.number, frozen.user_attrs["spec"]["point"])
+        self._trial_ids[spec.key] = frozen._trial_id
         path = self._checkpoint_path(spec)
         checkpoint = path.read_bytes() if path.exists() else b""
         known = {rung: score for rung, score in rung_scores(frozen).items() if rung in self._rungs}
+        if known:
+            self._passed[spec.key] = dict(known)
         return Drawn(spec=spec, checkpoint=checkpoint, rung_scores=known)
 
-    def _spec_of(self, trial: Trial, point: Mapping[str, Any]) -> TrialSpec:
-        spec = self._builder.build(
-            f"search/{trial.number}",
-            label=f"#{trial.number}",
-            space=self._space,
-            point=self._space.check(point),
-            rungs=self._rungs,
+    def _spec_of(self, number: int, point: Mapping[str, Any]) -> TrialSpec:
+        return self._builder.build(
+            f"search/{number}", label=f"#{number}", space=self._space, point=self._space.check(point), rungs=self._rungs
         )
-        self._trials[spec.key] = trial
-        return spec
 
     def _tell(self, outcome: Outcome) -> None:
-        record = self._storage.tell(self._trials.pop(outcome.spec.key), outcome)
+        frozen = self._storage.tell(self._trial_ids.pop(outcome.spec.key), outcome)
+        self._history.tell(frozen)
+        record = record_of(frozen)
+        self._passed.pop(outcome.spec.key, None)
         self._told += 1
         if self._deterministic:
             self._count_rungs(outcome.rung_scores, record.curve)
@@ -156,12 +150,7 @@ class Proposals:
 
     def _count_rungs(self, scores: Mapping[int, Score], curve: Curve) -> None:
         for rung, score in scores.items():
-            self._at_rung[rung].append(standing_of(self._objective, curve, score, rung, self._builder.steps))
-
-    def _report(self) -> None:
-        for key, rung, score in self._unreported:
-            self._storage.report(self._trials[key], rung, score)
-        self._unreported.clear()
+            insort(self._at_rung[rung], standing_of(self._objective, curve, score, rung, self._builder.steps))
 
     def _checkpoint_path(self, spec: TrialSpec) -> Path:
         return self._checkpoints / f"{spec.key.replace('/', '-')}.safetensors"

@@ -106,6 +106,10 @@ class RayWorkers:
         if digest not in self._tasks:
             self._tasks[digest] = ray.put(task)
 
+    def forget(self, digest: str) -> None:
+        """Let the object store have its room back."""
+        del self._tasks[digest]
+
     def submit(self, worker: int, segment: Segment) -> None:
         """Call the actor."""
         ref = self._actors[worker].advance.remote(worker, segment, self._tasks[segment.task])

@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from search.campaign import Campaign
 from search.config import StudySpec
 from search.display import Display
-from search.errors import NothingFoundError, StorageError
+from search.driver import Driver
+from search.errors import Interrupted, NothingFoundError, StorageError
 from search.folder import LOCK, study_folder
+from search.journal import grouped
 from search.plan import Plan, plan_studies
 from search.storage import StudyStorage, open_storage, storage_errors
 from search.study import StudyRun
@@ -27,7 +33,7 @@ from search.workers import InlineWorkers, Workers
 
 
 def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, Any]:
-    """Search every signal of `spec` (the campaign's studies, one after another); again, it resumes.
+    """Search every signal of `spec`, the campaign's studies, which share the workers; again, it resumes.
 
     Returns:
         The document that `winnow run --json` prints; where every trial of a study failed, its `best` is None.
@@ -44,7 +50,7 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     for line in spec.idle_task_options:
         display.say(f"warning: {line}")
     # Workers first: where no cluster answers, nothing has been written.
-    display.phase("starting workers", 0)
+    display.phase("", "starting workers", 0)
     try:
         workers = _build_workers(spec, display)
     except BaseException:  # Ctrl-C while Ray starts, too
@@ -63,27 +69,64 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
             _tracking(spec, display) as tracker,
         ):
             storage = open_storage(spec.store.store, spec.store.storage)
-            studies = [StudyStorage.create_or_resume(storage, plan.name, plan.fingerprint) for plan in plans]
-            runs = [
-                StudyRun(spec, planned, study, workers, tracker, display, stop)
-                for planned, study in zip(plans, studies, strict=True)
-            ]
-            for run in runs:
-                run.keep_facts()
-            for run in runs:
-                _run_one(run, display)
+            with grouped(storage):
+                studies = [StudyStorage.create_or_resume(storage, plan.name, plan.fingerprint) for plan in plans]
+                runs = [
+                    StudyRun(spec, planned, study, workers, tracker, display)
+                    for planned, study in zip(plans, studies, strict=True)
+                ]
+                for run in runs:
+                    run.keep_facts()
+            driver = Driver(workers, stop, display.watch, partial(grouped, storage))
+            _run_campaign(runs, driver, workers, display, stop)
     finally:
         display.close()
         workers.close()
     return {"studies": [summarise(study) for study in studies]}
 
 
-def _run_one(run: StudyRun, display: Display) -> None:
-    """A signal for which nothing is found does not stop the rest of its campaign."""
-    try:
-        run.run()
-    except NothingFoundError as error:
+def _run_campaign(
+    runs: Sequence[StudyRun], driver: Driver, workers: Workers, display: Display, stop: threading.Event
+) -> None:
+    """Fit what the studies ask for; what follows their last fits is done beside the fits of the others."""
+    records: list[Future[None]] = []
+    num_open = Counter(run.task for run in runs)  # files of one content have one task
+
+    def record(run: StudyRun) -> None:
+        if stop.is_set():
+            interrupted = Interrupted(f"all fits of {run.name} ended")
+            run.abort(interrupted)
+            raise interrupted
+        run.record()
+
+    def leave(run: StudyRun) -> None:
+        display.study_ended(run.name)
+        num_open[run.task] -= 1
+        if not num_open[run.task]:
+            workers.forget(run.task)
+
+    def ended(run: StudyRun) -> None:
+        leave(run)
+        while records and records[0].done():
+            records.pop(0).result()
+        records.append(recorder.submit(record, run))
+
+    def nothing_found(run: StudyRun, error: NothingFoundError) -> None:
+        """A signal for which nothing is found does not stop the rest of its campaign."""
+        leave(run)
         display.say(f"warning: {error}")
+
+    campaign = Campaign(runs, ended, nothing_found)
+    with ThreadPoolExecutor(1, thread_name_prefix="winnow-record") as recorder:
+        try:
+            if not driver.run(campaign):
+                standing = [run.standing for run in campaign.open_studies]
+                raise Interrupted("; ".join(standing[:1]) or "all fits are kept")
+        except BaseException as error:
+            campaign.abort(error)
+            raise
+        for future in records:
+            future.result()
 
 
 def _build_workers(spec: StudySpec, display: Display) -> Workers:

@@ -7,6 +7,7 @@ S:     steps of a whole fit
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from search.objective import Objective, Scored
@@ -64,10 +65,19 @@ def is_among_best(standing: Standing, standings: Sequence[Standing]) -> bool:
 
     Fewer trials dominate it than that share has. With one value that is its rank; with two, all of the front goes on
     (Optuna's pruners refuse studies of two objectives).
+
+    Args:
+        standing: of the trial.
+        standings: of all trials at the rung, ascending: thousands are no work then.
     """
     if len(standings) < MIN_AT_RUNG:
         return True
-    return sum(_dominates(other, standing) for other in standings) < math.ceil(GOES_ON * len(standings))
+    if len(standing) == 1:
+        num_dominating = len(standings) - bisect_right(standings, standing)
+    else:
+        above = standings[bisect_left(standings, standing[:1]) :]
+        num_dominating = sum(_dominates(other, standing) for other in above)
+    return num_dominating < math.ceil(GOES_ON * len(standings))
 
 
 def _dominates(first: Standing, second: Standing) -> bool:

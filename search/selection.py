@@ -24,6 +24,9 @@ RACED = 1 / 15
 MAX_RACED = 8
 """Most trials that are raced, however many there are: beyond them the expected scores say enough."""
 
+MAX_MODELLED = 200
+"""Leading trials that the landscape is made of: its cost grows with their cube."""
+
 SEARCH_SEED = -1
 """Stands for the search's own seed beside select seeds 0, 1, ..."""
 
@@ -60,7 +63,7 @@ def race(
         prediction_db: of the best prediction; see `ranked_trials`.
         sizes: candidates of each round.
     """
-    ranked = ranked_trials(trials, objective, prediction_db)
+    ranked = ranked_trials(trials, objective, prediction_db)[:MAX_MODELLED]
     candidates = [Candidate(label=record.label, record=record, space=space) for record in ranked]
     select = {one.label: seed_values(one.label, Purpose.SELECT, confirmations, objective) for one in candidates}
     fitted = {record.key for record in confirmations}

@@ -8,24 +8,24 @@ what was asked, and "outcome", what came of it. Names with a slash are ours: cam
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 import optuna
 from optuna.exceptions import OptunaError
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import StorageError, StudyError, first_line
+from search.history import History, Proposal
+from search.journal import grouped, open_journal
 from search.objective import Objective
 from search.record import Record, outcome_facts, spec_facts, to_record
 from search.suggest import told_trial
@@ -44,7 +44,7 @@ CONFIRMATIONS = "confirmations"
 
 
 RUNG_SCORES = "rung_scores"
-"""User attribute of a trial: scores by rung, for studies of two objectives too."""
+"""User attribute of a running trial that has a checkpoint: scores of the rungs that it passed before."""
 
 _STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
@@ -63,12 +63,8 @@ def open_storage(store: Path, url: str | None, *, to_write: bool = True) -> Base
     with storage_errors():
         if url:
             return optuna.storages.get_storage(url)
-        journal = store.absolute() / "journal.log"
         try:
-            if to_write:
-                journal.parent.mkdir(parents=True, exist_ok=True)
-                _cut_torn_line(journal)
-            return JournalStorage(JournalFileBackend(str(journal)))
+            return open_journal(store.absolute() / "journal.log", to_write=to_write)
         except OSError as error:
             raise StorageError(f"the store {store} must be a writable folder, but: {error}") from error
 
@@ -101,6 +97,7 @@ class StudyStorage:
 
     def __init__(self, storage: BaseStorage, name: str) -> None:
         self.name = name
+        self._storage = storage
         try:
             self.search, self._references, self._confirmations = (
                 optuna.load_study(study_name=full, storage=storage)
@@ -138,6 +135,10 @@ class StudyStorage:
             )
         return opened
 
+    def writing(self) -> AbstractContextManager[None]:
+        """What is written inside goes to disk together."""
+        return grouped(self._storage)
+
     def facts(self, key: str) -> Any:
         """A JSON-able fact about the study, or None."""
         return self.search.user_attrs.get(key)
@@ -150,36 +151,54 @@ class StudyStorage:
         """What the last session asked for that may change: a study that ended once is done for these."""
         return {key: self.facts(key) for key in ("trials", "confirm")}
 
-    def begin(self, trial: Trial, spec: TrialSpec) -> None:
-        """Keep what a proposed trial is, so that a later driver can continue it."""
-        trial.set_user_attr("spec", spec_facts(spec))
+    def history(self, space: Space, study_seed: int) -> History:
+        """What a sampler that proposes the next trials has to see."""
+        return History(space, study_seed, self.search.directions, self.search.get_trials(deepcopy=False))
+
+    def begin(self, proposal: Proposal, spec: TrialSpec) -> int:
+        """Keep a proposed trial with all that a later driver needs to continue it, in one piece; its id.
+
+        Raises:
+            StorageError: another process adds trials to the study.
+        """
+        trial = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(proposal.params),
+            distributions=dict(proposal.distributions),
+            user_attrs={"spec": spec_facts(spec)},
+        )
+        trial_id = self._storage.create_new_trial(self.search._study_id, template_trial=trial)
+        if self._storage.get_trial(trial_id).number != proposal.number:
+            raise StorageError(f"study {self.name!r} is written by another process: a study has one driver")
+        return trial_id
 
     def unfinished(self) -> list[FrozenTrial]:
-        """Proposed trials that are still RUNNING; without "spec" where the driver died before it was written."""
+        """Proposed trials that are still RUNNING."""
         return self.search.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
-    def report(self, trial: Trial, rung: int, score: Score) -> None:
-        """A trial's score at a rung; once, though a trial that resumes from before passes it again."""
-        frozen = self.search.get_trials(deepcopy=False)[trial.number]
-        known = rung_scores(frozen)
-        if rung not in known:
-            trial.set_user_attr(RUNG_SCORES, {str(step): list(value) for step, value in {**known, rung: score}.items()})
-        value = self.objective.score_db(score)
-        # Optuna has reports for studies of one objective alone.
-        if self.objective.num_values == 1 and value is not None and rung not in frozen.intermediate_values:
-            trial.report(value, rung)
+    def report(self, trial_id: int, scores: Mapping[int, Score]) -> None:
+        """A running trial's scores by rung, those of earlier sessions included."""
+        self._storage.set_trial_user_attr(trial_id, RUNG_SCORES, {str(step): list(s) for step, s in scores.items()})
 
-    def tell(self, trial: Trial, outcome: Outcome) -> Record:
+    def tell(self, trial_id: int, outcome: Outcome) -> FrozenTrial:
         """End a proposed trial. A pruned one is told with its last value, never as complete."""
-        progress = outcome.progress
+        scores, progress = dict(outcome.rung_scores), outcome.progress
         if outcome.state is State.PRUNED and progress and progress.psnr_db is not None:
-            self.report(trial, progress.step, Score(progress.psnr_db, progress.held_psnr_db))
+            scores[progress.step] = Score(progress.psnr_db, progress.held_psnr_db)
         values = self.objective.values(outcome) if outcome.state is State.COMPLETE else None
         if outcome.state is State.COMPLETE and values is None:
             outcome = replace(outcome, state=State.FAILED, reason="its held-out PSNR is not finite")
-        trial.set_user_attr("outcome", outcome_facts(outcome))
-        frozen = self.search.tell(trial, values, state=_STATES[outcome.state])
-        return _to_record(frozen)
+        # Optuna has reports for studies of one objective alone, and a pruned trial has the last one as its value.
+        by_step = {step: self.objective.score_db(score) for step, score in sorted(scores.items())}
+        reports = {step: value for step, value in by_step.items() if value is not None}
+        if self.objective.num_values == 1:
+            for step, value in reports.items():
+                self._storage.set_trial_intermediate_value(trial_id, step, value)
+            if outcome.state is State.PRUNED and reports:
+                values = [reports[max(reports)]]
+        self._storage.set_trial_user_attr(trial_id, "outcome", outcome_facts(outcome))
+        self._storage.set_trial_state_values(trial_id, _STATES[outcome.state], values)
+        return self._storage.get_trial(trial_id)
 
     def tell_reference(self, space: Space, record: Record, *, width: int, depth: int) -> None:
         """Let the sampler learn from a reference that it could have proposed; once, and not counted as a trial.
@@ -215,19 +234,31 @@ class StudyStorage:
 
     def trials(self) -> list[Record]:
         """Finished proposed points, by number."""
-        return [_to_record(t) for t in self.search.get_trials(deepcopy=False) if _is_record(t)]
+        return [record_of(t) for t in self.search.get_trials(deepcopy=False) if _is_record(t)]
+
+    def trial(self, number: int) -> Record:
+        """The finished proposed point of that number."""
+        return self._record(self.search, number)
+
+    def reference(self, number: int) -> Record:
+        """The finished reference fit of that number."""
+        return self._record(self._references, number)
 
     def references(self) -> list[Record]:
         """Finished reference fits."""
-        return [_to_record(t) for t in self._references.get_trials(deepcopy=False)]
+        return [record_of(t) for t in self._references.get_trials(deepcopy=False)]
 
     def confirmations(self) -> list[Record]:
         """Finished fits on select and confirm seeds."""
-        return [_to_record(t) for t in self._confirmations.get_trials(deepcopy=False)]
+        return [record_of(t) for t in self._confirmations.get_trials(deepcopy=False)]
+
+    def _record(self, study: Study, number: int) -> Record:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+        return record_of(self._storage.get_trial(trial_id))
 
 
 def rung_scores(trial: FrozenTrial) -> dict[int, Score]:
-    """The scores of a trial at the rungs that it passed, and at the step where it was stopped."""
+    """The scores of a running trial at the rungs that it passed before its checkpoint."""
     return {int(rung): Score(*score) for rung, score in trial.user_attrs.get(RUNG_SCORES, {}).items()}
 
 
@@ -237,14 +268,15 @@ def _add(study: Study, outcome: Outcome, objective: Objective) -> Record:
     # A fit without a finite held-out PSNR is complete, and worth nothing: Optuna has no such state.
     state = _STATES[outcome.state] if value is not None or outcome.state is not State.COMPLETE else TrialState.FAIL
     study.add_trial(create_trial(state=state, value=value, user_attrs=attrs))
-    return _to_record(study.get_trials(deepcopy=False)[-1])
+    return record_of(study.get_trials(deepcopy=False)[-1])
 
 
 def _is_record(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and "spec" in trial.user_attrs and "outcome" in trial.user_attrs
 
 
-def _to_record(trial: FrozenTrial) -> Record:
+def record_of(trial: FrozenTrial) -> Record:
+    """A finished trial of ours."""
     return to_record(trial.number, trial.user_attrs["spec"], trial.user_attrs["outcome"])
 
 
@@ -263,32 +295,3 @@ def _short(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """As JSON would give it back, so that what is compared is alike."""
     return json.loads(json.dumps(value, default=str))
-
-
-def _cut_torn_line(journal: Path) -> None:
-    """Remove a last line without an end: a crash tore it, and the next append would merge into it and be lost."""
-    if not journal.exists():
-        return
-    lock = JournalFileSymlinkLock(str(journal))  # Optuna's own: another process may be writing this line right now
-    lock.acquire()
-    try:
-        with journal.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            kept = _end_of_last_line(file, size)
-            if kept < size:
-                file.truncate(kept)
-    finally:
-        lock.release()
-
-
-def _end_of_last_line(file: BinaryIO, size: int) -> int:
-    """Bytes up to and with the last line end."""
-    end = size
-    while end:
-        start = max(0, end - 65_536)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0

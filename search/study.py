@@ -1,11 +1,10 @@
-"""One study from its references to its recommendation; every phase resumes from storage."""
+"""One study from its references to its recommendation, phase by phase; every phase resumes from storage."""
 
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from search import diagnosis_plot
 from search.config import StudySpec
 from search.confirm import Candidate, judged
 from search.display import Display
-from search.driver import Driver, FixedSource
+from search.driver import FixedSource, Source
 from search.errors import Interrupted, NothingFoundError
 from search.export import build_recipe, has_weights_of, kept_files, save_recipe, save_weights
 from search.folder import CHECKPOINTS, DIAGNOSES, study_folder
@@ -26,17 +25,23 @@ from search.references import best_of
 from search.rungs import rungs_of
 from search.selection import race, race_sizes
 from search.storage import StudyStorage
-from search.summary import best_prediction_db, summarise
+from search.summary import best_prediction_db, found_record, summarise
 from search.table import to_markdown
-from search.tracking import TrackedStudy, Tracker
+from search.tracking import StudyTracker, TrackedStudy, Tracker
 from search.trial import Outcome, Purpose, TrialSpec, spell
 from search.workers import Workers
 from trainers.checkpoint import write_atomically
 from trainers.config import FitResult
 
+Phase = Generator[Source, None, None]
+"""Gives sources of trials; goes on when all of a source's have ended."""
+
 
 class StudyRun:
-    """One study from its references to its report; every phase resumes from storage."""
+    """One study from its references to its report; every phase resumes from storage.
+
+    `phases` gives what is to be fitted, `record` what follows once all is.
+    """
 
     def __init__(
         self,
@@ -46,41 +51,63 @@ class StudyRun:
         workers: Workers,
         tracker: Tracker,
         display: Display,
-        stop: threading.Event,
     ) -> None:
+        self.name = planned.name
+        self.task = planned.task.digest
         self._spec = spec
         self._plan = planned
         self._storage = storage
         self._workers = workers
         self._tracker = tracker
         self._display = display
-        self._driver = Driver(workers, stop, display.watch)
+        self._tracked: StudyTracker | None = None
+        self._standing = f"{planned.name} has not begun"
         self._folder = study_folder(spec.store.store, planned.name)
         self._results: dict[str, FitResult] = {}
 
-    def run(self) -> None:
-        """All of it, or what earlier sessions left.
+    @property
+    def standing(self) -> str:
+        """What is kept if it is interrupted now, in one line."""
+        return self._standing
+
+    def phases(self) -> Phase:
+        """What is to be fitted, source after source: all of it, or what earlier sessions left.
 
         Raises:
-            Interrupted: the user stopped it.
             NothingFoundError: every trial failed.
         """
         self._workers.share(self._plan.task.digest, self._plan.task)
         trials, references = self._storage.trials(), self._storage.references()
-        self._tracker.begin(self._tracked(), trials, references, self._diagnosis_files)
-        try:
+        self._tracked = self._tracker.begin(self._shown(), trials, references, self._diagnosis_files)
+        del trials, references
+        with self._aborting():
             with self._timed("references"):
-                self._run_references()
+                yield from self._fit_references()
             with self._timed("search"):
-                self._run_search()
-                found = self._select()
+                yield from self._search()
+                found = yield from self._select()
             with self._timed("confirm"):
-                self._confirm(found)
-                self._save_winner(found)
-            self._record(found)
-        except Exception as error:
-            self._tracker.abort("KILLED" if isinstance(error, Interrupted) else "FAILED")
-            raise
+                yield from self._confirm(found)
+                yield from self._fit_winner(found)
+
+    def record(self) -> None:
+        """After the last fit: the winner, pictures and the summary, to the folder and to MLflow."""
+        with self._aborting():
+            found = found_record(self._storage, self._storage.trials())
+            assert found is not None
+            self._save_winner(found)
+            summary = summarise(self._storage)
+            pictures = draw_study(self._folder, self._plan, self._storage, found)
+            files = [*pictures, *kept_files(self._folder)]
+            self._tracking.end(summary, found.key, to_markdown(summary), files)
+            self._tracker.flush()
+            if self._tracking.parent_run_id:
+                self._storage.set_facts("mlflow_run_id", self._tracking.parent_run_id)
+            self._storage.set_facts("finished", self._storage.asked())
+
+    def abort(self, error: BaseException) -> None:
+        """What was to follow does not: close what MLflow shows."""
+        self._tracking.abort("KILLED" if isinstance(error, Interrupted) else "FAILED")
 
     def keep_facts(self) -> None:
         """What was asked that may change from session to session, for whoever looks at the storage."""
@@ -93,16 +120,30 @@ class StudyRun:
             if self._storage.facts(key) != value:
                 self._storage.set_facts(key, value)
 
-    def _run_references(self) -> None:
+    @property
+    def _tracking(self) -> StudyTracker:
+        assert self._tracked is not None
+        return self._tracked
+
+    @contextmanager
+    def _aborting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.abort(error)
+            raise
+
+    def _fit_references(self) -> Phase:
         known = {record.key for record in self._storage.references()}
         specs = [spec for reference in self._plan.references for spec in reference.specs(self._plan.builder)]
 
         def finish(outcome: Outcome) -> None:
             record = self._storage.add_reference(outcome)
-            self._tracker.log(record, "reference", self._draw_diagnosis(outcome))
+            number = record.number
+            self._tracking.log(lambda: self._storage.reference(number), "reference", self._draw_diagnosis(outcome))
             self._ended(record)
 
-        self._run_fixed("references", specs, known, finish)
+        yield from self._fits("references", specs, known, finish)
         records = self._storage.references()
         objective = self._storage.objective
         best = {reference.name: best_of(reference, records, objective) for reference in self._plan.references}
@@ -111,7 +152,7 @@ class StudyRun:
         if self._storage.facts("references") != numbers:
             self._storage.set_facts("references", numbers)
         scores = {name: objective.score_db(record) for name, record in best.items() if record}
-        self._display.references({name: score for name, score in scores.items() if score is not None})
+        self._display.references(self.name, {name: score for name, score in scores.items() if score is not None})
         # In the order of the plan, not of their ends: the sampler's numbers must not depend on timing.
         by_key = {record.key: record for record in records}
         shape = {"width": self._plan.builder.width, "depth": self._plan.builder.depth}
@@ -120,12 +161,14 @@ class StudyRun:
             if spec.key in by_key:
                 self._storage.tell_reference(self._plan.space, by_key[spec.key], **shape)
 
-    def _run_search(self) -> None:
+    def _search(self) -> Phase:
         search = self._spec.search
 
         def finished(record: Record, outcome: Outcome) -> None:
-            self._tracker.log(record, "trial", self._draw_diagnosis(outcome))
+            number = record.number
+            self._tracking.log(lambda: self._storage.trial(number), "trial", self._draw_diagnosis(outcome))
             self._ended(record)
+            self._standing = standing()
 
         proposals = Proposals(
             self._storage,
@@ -138,75 +181,77 @@ class StudyRun:
             checkpoints=self._folder / CHECKPOINTS,
             finished=finished,
         )
-        self._display.phase("search", search.trials, proposals.told)
-        if not self._driver.run(proposals):
-            ended = f"{proposals.told} of {search.trials} trials of {self._plan.name} ended"
-            raise Interrupted(f"{ended}, those on their way go on from where they are")
 
-    def _select(self) -> Record:
+        def standing() -> str:
+            ended = f"{proposals.told} of {search.trials} trials of {self.name} ended"
+            return f"{ended}, those on their way go on from where they are"
+
+        self._standing = standing()
+        self._display.phase(self.name, "search", search.trials, proposals.told)
+        yield proposals
+
+    def _select(self) -> Generator[Source, None, Record]:
         trials, objective = self._storage.trials(), self._storage.objective
-        sizes, beside = race_sizes(len(trials)), self._storage.told()
+        sizes, told, prediction_db = race_sizes(len(trials)), self._storage.told(), best_prediction_db(self._storage)
         while True:
-            confirmations, prediction_db = self._storage.confirmations(), best_prediction_db(self._storage)
-            standing = race(trials, beside, confirmations, self._plan.space, objective, prediction_db, sizes)
+            confirmations = self._storage.confirmations()
+            standing = race(trials, told, confirmations, self._plan.space, objective, prediction_db, sizes)
             if not standing.candidates:
                 reasons = {record.reason for record in trials}
-                raise NothingFoundError(f"every trial of {self._plan.name} failed: {'; '.join(sorted(reasons))}")
+                raise NothingFoundError(f"every trial of {self.name} failed: {'; '.join(sorted(reasons))}")
             if standing.repeat is None:
                 break
             specs = [one.spec(self._plan.builder, Purpose.SELECT, standing.repeat) for one in standing.candidates]
-            self._run_confirmations(f"selection {standing.repeat + 1}/{len(sizes)}", specs)
+            yield from self._confirmations(f"selection {standing.repeat + 1}/{len(sizes)}", specs)
         found = standing.candidates[0].record
         if self._storage.facts("found") != found.number:
             self._storage.set_facts("found", found.number)
         return found
 
-    def _confirm(self, found: Record) -> None:
+    def _confirm(self, found: Record) -> Phase:
         repeats, builder = self._spec.search.confirm, self._plan.builder
         specs = self._candidate(found).specs(builder, Purpose.CONFIRM, repeats, keep=True)
         for candidate in judged(self._plan.references, self._storage.references(), self._storage.objective):
             specs += candidate.specs(builder, Purpose.CONFIRM, repeats)
-        if specs:
-            self._run_confirmations("confirmation", specs)
+        yield from self._confirmations("confirmation", specs)
 
-    def _save_winner(self, found: Record) -> None:
-        """Keep the best of the found point's fits: weights from memory or, where they are gone, from a refit."""
+    def _winner(self, found: Record) -> tuple[TrialSpec, Record]:
+        """The best of the found point's fits."""
         own = [record for record in self._storage.confirmations() if record.label == found.label]
         purpose = Purpose.CONFIRM if self._spec.search.confirm else Purpose.SELECT
         fits = [record for record in own if record.purpose == purpose]
         best = best_by(self._storage.objective, fits) or found
         specs = self._candidate(found).specs(self._plan.builder, Purpose(best.purpose), best.repeat + 1, keep=True)
-        spec, signal = specs[best.repeat], self._plan.signal
+        return specs[best.repeat], best
+
+    def _fit_winner(self, found: Record) -> Phase:
+        """Its weights: from the folder, from memory or, where they are gone, from a refit."""
+        spec, _ = self._winner(found)
+        if spec.key in self._results or has_weights_of(self._folder, spec):
+            return
+        yield from self._fits("the winner's weights", [spec], set(), self._keep_result)
+        if spec.key not in self._results:
+            raise NothingFoundError(f"the winner of {self.name} could not be fitted again")
+
+    def _save_winner(self, found: Record) -> None:
+        spec, best = self._winner(found)
+        signal = self._plan.signal
         if not has_weights_of(self._folder, spec):
-            if spec.key not in self._results:
-                self._run_fixed("the winner's weights", [spec], set(), self._keep_result)
-            if spec.key not in self._results:
-                raise NothingFoundError(f"the winner of {self._plan.name} could not be fitted again")
             save_weights(self._folder, spec, self._results[spec.key], signal)
+        self._results.clear()
         confirmed = summarise(self._storage)["best"]["confirmed"]
         task, objective = self._spec.task_config, self._storage.objective
         recipe = build_recipe(spec, best, signal, confirmed, task=task, objective=objective)
         save_recipe(self._folder, recipe)
 
-    def _record(self, found: Record) -> None:
-        """Pictures and the summary, to the folder and to MLflow."""
-        summary = summarise(self._storage)
-        pictures = draw_study(self._folder, self._plan, self._storage, found)
-        files = [*pictures, *kept_files(self._folder)]
-        self._tracker.end(summary, found.key, to_markdown(summary), files)
-        self._tracker.flush()
-        if self._tracker.parent_run_id:
-            self._storage.set_facts("mlflow_run_id", self._tracker.parent_run_id)
-        self._storage.set_facts("finished", self._storage.asked())
-
-    def _run_confirmations(self, title: str, specs: list[TrialSpec]) -> None:
+    def _confirmations(self, title: str, specs: list[TrialSpec]) -> Phase:
         known = {record.key for record in self._storage.confirmations()}
 
         def finish(outcome: Outcome) -> None:
             self._keep_result(outcome)
             self._ended(self._storage.add_confirmation(outcome))
 
-        self._run_fixed(title, specs, known, finish)
+        yield from self._fits(title, specs, known, finish)
 
     def _draw_diagnosis(self, outcome: Outcome) -> list[Path]:
         """Numbers and picture of a trial that was looked into, in the study's folder; none where it was not."""
@@ -214,7 +259,7 @@ class StudyRun:
             return []
         numbers, picture = self._diagnosis_paths(outcome.spec.key)
         write_atomically(numbers, json.dumps(outcome.diagnosis.to_dict()).encode())
-        title = f"{self._plan.name} {outcome.spec.label} {spell(outcome.spec.point)}"
+        title = f"{self.name} {outcome.spec.label} {spell(outcome.spec.point)}"
         diagnosis_plot.draw(picture, outcome.diagnosis, title)
         return [numbers, picture]
 
@@ -227,21 +272,19 @@ class StudyRun:
         return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
 
     def _ended(self, record: Record) -> None:
-        self._display.ended(record, self._storage.objective.score_db(record))
+        self._display.ended(self.name, record, self._storage.objective.score_db(record))
 
     def _keep_result(self, outcome: Outcome) -> None:
         if outcome.result is not None:
             self._results[outcome.spec.key] = outcome.result
 
-    def _run_fixed(
-        self, title: str, specs: list[TrialSpec], known: set[str], finish: Callable[[Outcome], None]
-    ) -> None:
+    def _fits(self, title: str, specs: list[TrialSpec], known: set[str], finish: Callable[[Outcome], None]) -> Phase:
         missing = [spec for spec in specs if spec.key not in known]
         if not missing:
             return
-        self._display.phase(title, len(specs), len(specs) - len(missing))
-        if not self._driver.run(FixedSource(missing, finish)):
-            raise Interrupted(f"{title} of {self._plan.name}: the fits that ended are kept")
+        self._standing = f"{title} of {self.name}: the fits that ended are kept"
+        self._display.phase(self.name, title, len(specs), len(specs) - len(missing))
+        yield FixedSource(missing, finish)
 
     def _candidate(self, found: Record) -> Candidate:
         return Candidate(label=found.label, record=found, space=self._plan.space)
@@ -257,7 +300,7 @@ class StudyRun:
             walls[phase] += time.monotonic() - began
             self._storage.set_facts("wall_seconds", walls)
 
-    def _tracked(self) -> TrackedStudy:
+    def _shown(self) -> TrackedStudy:
         spectrum, signal = self._plan.spectrum, self._plan.signal
         params = {
             **self._plan.fingerprint,
@@ -272,8 +315,8 @@ class StudyRun:
         }
         return TrackedStudy(
             id=self._storage.facts("id"),
-            campaign=self._plan.name.split("/")[0],
-            study=self._plan.name,
-            title=self._plan.name.split("/")[1],
+            campaign=self.name.split("/")[0],
+            study=self.name,
+            title=self.name.split("/")[1],
             params=params,
         )

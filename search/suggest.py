@@ -9,7 +9,6 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from search.errors import StorageError
 from search.trial import derive_seed
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.space import Space
@@ -33,37 +32,26 @@ def to_distributions(space: Space) -> dict[str, BaseDistribution]:
     return {parameter.name: to_distribution(parameter) for parameter in space.searched}
 
 
-def ask(study: optuna.Study, space: Space, study_seed: int) -> tuple[optuna.Trial, dict[str, Value]]:
+def ask(study: optuna.Study, space: Space, study_seed: int, number: int) -> tuple[optuna.Trial, dict[str, Value]]:
     """A new trial of the study and the point that it proposes.
 
     Multivariate TPE with constant liar (Optuna's default), in groups where the space is conditional, seeded anew from
     the study's seed and the trial's number: a sampler's state is not in the storage, and so a resumed study proposes
     what an undisturbed one would have.
 
-    Raises:
-        StorageError: another process adds trials to the study.
+    Args:
+        study: what the sampler sees.
+        space: where the point comes from.
+        study_seed: of all the study's draws.
+        number: of the trial; `study` may hold fewer.
     """
-    number = len(study.get_trials(deepcopy=False))
     study.sampler = _sampler(space, study_seed, number)
     trial = study.ask()
-    if trial.number != number:
-        raise StorageError(f"study {study.study_name!r} is written by another process: a study has one driver")
-    return trial, _suggest(trial, space)
-
-
-def ask_again(
-    study: optuna.Study, trial_id: int, number: int, space: Space, study_seed: int
-) -> tuple[optuna.Trial, dict[str, Value]]:
-    """The trial of that number, whose driver died while it was proposed: what is there stays, the rest is drawn."""
-    study.sampler = _sampler(space, study_seed, number)
-    trial = optuna.Trial(study, trial_id)
     return trial, _suggest(trial, space)
 
 
 class _SeededTPE(optuna.samplers.BaseSampler):
     """TPE whose every draw depends on the trial's seed and on the name of what it draws.
-
-    A proposal that a crash cut short is so finished with the values that it would have had.
 
     Args:
         seed: of the trial.

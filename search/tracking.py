@@ -74,7 +74,9 @@ def newest_experiment(store: Path) -> str | None:
 
 
 class Tracker:
-    """Writes one study at a time to MLflow from a thread of its own.
+    """Writes to MLflow from a thread of its own.
+
+    What waits for it is small however far it is behind: records are read from storage when their turn comes.
 
     Args:
         uri: tracking server or database.
@@ -87,18 +89,10 @@ class Tracker:
         self._uri = uri
         self._artifacts = artifacts
         self._warn = warn
-        self._queue: queue.Queue[Callable[[MlflowClient], None] | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[Callable[[MlflowClient], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="winnow-mlflow", daemon=True)
         self._is_broken = False
-        self._experiment_id = ""
-        self._parent_id: str | None = None
-        self._children: dict[str, str] = {}
         self._thread.start()
-
-    @property
-    def parent_run_id(self) -> str | None:
-        """Of the study, once it is known."""
-        return self._parent_id
 
     def begin(
         self,
@@ -106,27 +100,26 @@ class Tracker:
         trials: Sequence[Record],
         references: Sequence[Record],
         files_of: Callable[[Record], Sequence[Path]],
-    ) -> None:
-        """Open or reopen the study's parent run, and log what storage holds and MLflow does not, with its files."""
+    ) -> StudyTracker:
+        """Open or reopen a study's parent run, and log what storage holds and MLflow does not, with its files."""
         began = round(time.time() * 1000)
-        self._queue.put(lambda client: self._begin(client, study, began, trials, references, files_of))
+        opened = StudyTracker(self, study, self._artifacts)
+        self.put(lambda client: opened.begin(client, began, trials, references, files_of))
+        return opened
 
-    def log(self, record: Record, role: str, files: Sequence[Path] = ()) -> None:
-        """A child run for a finished trial or reference, with these files."""
-        self._queue.put(lambda client: self._log(client, record, role, files))
+    @property
+    def is_broken(self) -> bool:
+        """Whether MLflow did not answer."""
+        return self._is_broken
 
-    def end(self, summary: Mapping[str, Any], found: str, note: str, files: Sequence[Path]) -> None:
-        """The summary on the parent run, confirmed values on the children they belong to, pictures and files."""
-        self._queue.put(lambda client: self._end(client, summary, found, note, files))
-
-    def abort(self, status: str) -> None:
-        """Close the parent run as KILLED or FAILED; the next session reopens it."""
-        self._queue.put(lambda client: self._set_status(client, status))
+    def put(self, job: Callable[[MlflowClient], None]) -> None:
+        """Have the thread do this."""
+        self._queue.put(job)
 
     def flush(self) -> None:
         """Wait until all of it is written, at most two minutes."""
         done = threading.Event()
-        self._queue.put(lambda client: done.set())
+        self.put(lambda client: done.set())
         deadline = time.monotonic() + CLOSE_SECONDS
         while not done.wait(0.1):
             if self._is_broken or time.monotonic() > deadline:
@@ -147,7 +140,7 @@ class Tracker:
                 client = client or self._connect()
                 job(client)
             except Exception as error:  # MLflow is a view: whatever it raises, the study goes on
-                self._is_broken, self._parent_id = True, None
+                self._is_broken = True
                 self._warn(
                     f"MLflow does not answer ({type(error).__name__}: {first_line(error)[:200]}); the study goes on, "
                     "and the same command logs the rest when it does"
@@ -159,18 +152,52 @@ class Tracker:
         _create_database(self._uri)
         return MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 
-    def _begin(
+
+class StudyTracker:
+    """One study's runs; `Tracker.begin` makes it.
+
+    Args:
+        tracker: whose thread writes.
+        study: what the parent run shows.
+        artifacts: as in the tracker.
+    """
+
+    def __init__(self, tracker: Tracker, study: TrackedStudy, artifacts: Path | None) -> None:
+        self._tracker = tracker
+        self._study = study
+        self._artifacts = artifacts
+        self._experiment_id = ""
+        self._parent_id: str | None = None
+        self._children: dict[str, str] = {}
+
+    @property
+    def parent_run_id(self) -> str | None:
+        """Of the study, once it is known; None where MLflow does not answer."""
+        return None if self._tracker.is_broken else self._parent_id
+
+    def log(self, read: Callable[[], Record], role: str, files: Sequence[Path] = ()) -> None:
+        """A child run for a finished trial or reference, read when its turn comes, with these files."""
+        self._tracker.put(lambda client: self._log(client, read(), role, files))
+
+    def end(self, summary: Mapping[str, Any], found: str, note: str, files: Sequence[Path]) -> None:
+        """The summary on the parent run, confirmed values on the children they belong to, pictures and files."""
+        self._tracker.put(lambda client: self._end(client, summary, found, note, files))
+
+    def abort(self, status: str) -> None:
+        """Close the parent run as KILLED or FAILED; the next session reopens it."""
+        self._tracker.put(lambda client: self._set_status(client, status))
+
+    def begin(
         self,
         client: MlflowClient,
-        study: TrackedStudy,
         began: int,
         trials: Sequence[Record],
         references: Sequence[Record],
         files_of: Callable[[Record], Sequence[Path]],
     ) -> None:
-        self._parent_id, self._children = None, {}
-        self._experiment_id = self._open_experiment(client, study.campaign)
-        self._parent_id = self._open_parent(client, study, began)
+        """On the tracker's thread: open the parent run and log what is missing."""
+        self._experiment_id = self._open_experiment(client, self._study.campaign)
+        self._parent_id = self._open_parent(client, self._study, began)
         self._children, unfinished = self._known_children(client)
         for role, records in (("reference", references), ("trial", trials)):
             for record in records:

@@ -46,6 +46,7 @@ class TrialSpec:
     """One fit of one point with one seed.
 
     Attributes:
+        study: name of its study; empty where there is none.
         key: unique within its study: `search/17`, `references/winner/lr=0.0005`, `confirm/found/3`.
         label: what people read: `#17`, or a reference's name.
         task: digest of the Task that it fits.
@@ -61,6 +62,7 @@ class TrialSpec:
         diagnose: whether a look into the network at start and end does.
     """
 
+    study: str = ""
     key: str
     label: str
     task: str
@@ -145,6 +147,7 @@ class Outcome:
 class TrialBuilder:
     """Makes the TrialSpecs of one study: what is the same in all of them."""
 
+    study: str = ""
     task: str
     width: int
     depth: int
@@ -172,6 +175,7 @@ class TrialBuilder:
     ) -> TrialSpec:
         """The spec of a point of `space`: its `lr` goes to the fit, everything else to the network."""
         return TrialSpec(
+            study=self.study,
             key=key,
             label=label,
             task=self.task,

@@ -99,6 +99,9 @@ class Workers(Protocol):
     def share(self, digest: str, task: Task) -> None:
         """Make a task known to all workers, those to come too."""
 
+    def forget(self, digest: str) -> None:
+        """No more trials fit this task."""
+
     def submit(self, worker: int, segment: Segment) -> None:
         """Begin a segment."""
 
@@ -222,6 +225,10 @@ class InlineWorkers:
     def share(self, digest: str, task: Task) -> None:
         """Keep it."""
         self._tasks[digest] = task
+
+    def forget(self, digest: str) -> None:
+        """Drop it."""
+        del self._tasks[digest]
 
     def submit(self, worker: int, segment: Segment) -> None:
         """Remember the segment; `wait` runs it."""

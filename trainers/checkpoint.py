@@ -13,7 +13,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 """Raised whenever what a checkpoint holds changes its meaning."""
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from spaces.parameters import Point, Value
 from spaces.space import Space
 from spaces.spectrum import Binning, amplitude_spectra, wasserstein_1
-from trainers.fit import DIVERGED_POWERS
+from trainers.lane import DIVERGED_POWERS
 from trainers.untrained import Grid, cpu_threads, draw_seeds, mean_and_error, network_on, render_untrained
 
 

@@ -64,6 +64,7 @@ class Architecture:
         fixed: names of tensors that are not trained (frequency matrices); ask it with `in`.
         shape_knobs: knobs that decide the tensors' shapes.
         count: a configuration to its number of trained weights; None: winnow makes a network and counts.
+        is_static: whether the forward pass is the same launches of kernels every time, so that a GPU may replay them.
     """
 
     family: str
@@ -75,6 +76,7 @@ class Architecture:
     fixed: Container[str] = frozenset()
     shape_knobs: tuple[str, ...] = ()
     count: Callable[[NetworkConfig], int] | None = None
+    is_static: bool = False
 
     def complete_knobs(self, config: NetworkConfig) -> dict[str, float]:
         """The configuration's knobs, with defaults for those it leaves out.
@@ -248,6 +250,7 @@ def _built_in(
         trace=_trace_of(run),
         fixed=fixed,
         shape_knobs=shape_knobs,
+        is_static=True,
     )
 
 
@@ -371,8 +374,11 @@ def render(config: NetworkConfig, tensors: Tensors, x: Tensor, *, rows: int | No
     factors = lane_factors([config], x)
     with torch.no_grad():
         forward = architecture_of(config).forward(config)
-        chunks = torch.split(x, rows or max(len(x), 1))
-        return torch.cat([forward(stacked, factors, chunk.unsqueeze(0)).squeeze(0) for chunk in chunks])
+        output = x.new_empty((len(x), config.channels))
+        # Into one tensor: outputs that are kept apart lie between the activations, whose memory is then never reused.
+        for x_chunk, chunk in zip(*(torch.split(t, rows or max(len(x), 1)) for t in (x, output)), strict=True):
+            chunk.copy_(forward(stacked, factors, x_chunk.unsqueeze(0)).squeeze(0))
+        return output
 
 
 def trace(config: NetworkConfig, tensors: Tensors, x: Tensor) -> list[Tensor]:

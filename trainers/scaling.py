@@ -52,11 +52,14 @@ def build_signal(
     if kind == "occupancy" and not is_binary(values):
         raise SignalError(f"{source}: occupancy must hold 0 and 1 alone, but got {_few(values[~_binary(values)])}")
     offset, peak = _scale(values, kind, limits)
+    scaled = values - offset
+    scaled /= peak
+    np.clip(scaled, -1.0, 1.0, out=scaled)  # rounding alone leaves [-1, 1]
     return Signal(
         name=name,
         source=source,
         kind=kind,
-        values=np.clip((values - offset) / peak, -1.0, 1.0),  # rounding alone leaves [-1, 1]
+        values=scaled,
         shape=shape,
         rate_hz=rate_hz,
         peak=peak,
@@ -87,6 +90,9 @@ def _scale(values: Array, kind: str, limits: tuple[float, float] | None) -> tupl
 
 
 def _refuse_not_finite(raw: Array, start: tuple[int, ...], source: str) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(raw)):  # the usual case, without an array as long as `raw`
+            return
     bad = ~np.isfinite(raw)
     num_bad = int(np.sum(bad))
     if not num_bad:

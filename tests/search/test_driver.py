@@ -44,7 +44,7 @@ class Losing(InlineWorkers):
         self.is_lost, self.is_ours, self.turn = is_lost, is_ours, 0
 
     def wait(self, seconds: float) -> list[Event]:
-        self.turn += 1
+        self.turn += bool(self._segments)
         if self._segments and self.is_lost(self.turn):
             self._segments.clear()
             return [Lost(worker=self.ids()[0], failure="ActorDiedError: gone", is_ours=self.is_ours)]

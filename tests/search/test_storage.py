@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import Trial, TrialState
+from optuna.trial import TrialState
 
 from search.errors import StorageError, StudyError
-from search.storage import StudyStorage, open_storage, study_names
-from search.suggest import ask
-from search.trial import Attempt, Outcome, Purpose, Score, State, TrialBuilder
+from search.storage import StudyStorage, open_storage, record_of, rung_scores, study_names
+from search.trial import Attempt, Outcome, Purpose, Score, State, TrialBuilder, TrialSpec
 from spaces.catalog import build_space
 from spaces.space import Space
 from trainers.config import Progress, Status
@@ -44,20 +43,20 @@ def outcome_of(spec: Any, state: State = State.COMPLETE, psnr_db: float | None =
     return Outcome(spec=spec, state=state, progress=progress, started=1.0, ended=2.0, **more)
 
 
-def propose(study: StudyStorage, space: Space, builder: TrialBuilder) -> tuple[Any, Any]:
-    trial, point = ask(study.search, space, 0)
-    spec = builder.build(f"search/{trial.number}", label=f"#{trial.number}", space=space, point=point)
-    study.begin(trial, spec)
-    return trial, spec
+def propose(study: StudyStorage, space: Space, builder: TrialBuilder) -> tuple[int, TrialSpec]:
+    """A proposed trial's id in storage, and its spec."""
+    proposal = study.history(space, 0).propose()
+    key, label = f"search/{proposal.number}", f"#{proposal.number}"
+    spec = builder.build(key, label=label, space=space, point=dict(proposal.point))
+    return study.begin(proposal, spec), spec
 
 
 def test_a_told_trial_comes_back_as_its_record(study: StudyStorage, space: Space, builder: TrialBuilder) -> None:
     trial, spec = propose(study, space, builder)
-    study.report(trial, 20, Score(22.0))
     attempts = (Attempt(failure="gone", step=3),)
     told = study.tell(trial, outcome_of(spec, rung_scores={20: Score(22.0)}, attempts=attempts))
     [record] = study.trials()
-    assert record == told
+    assert record == record_of(told)
     assert (record.key, record.label, record.number) == ("search/0", "#0", 0)
     assert (record.point, record.seed, record.purpose) == (spec.point, spec.seed, Purpose.SEARCH)
     assert (record.psnr_db, record.curve, record.attempts) == (30.5, [(0, 11.0), (39, 30.5)], 1)
@@ -81,12 +80,14 @@ def test_a_trial_that_did_not_complete_is_never_told_as_complete(
 def test_running_trials_are_found_again_with_their_spec(
     study: StudyStorage, space: Space, builder: TrialBuilder
 ) -> None:
-    _, spec = propose(study, space, builder)
+    trial, spec = propose(study, space, builder)
+    study.report(trial, {20: Score(22.0)})
     again = StudyStorage(study.search._storage, study.name)
     [frozen] = again.unfinished()
     facts = frozen.user_attrs["spec"]
     assert (frozen.number, facts["point"], facts["seed"]) == (0, spec.point, spec.seed)
-    again.tell(Trial(again.search, frozen._trial_id), outcome_of(spec))
+    assert rung_scores(frozen) == {20: Score(22.0)}
+    again.tell(frozen._trial_id, outcome_of(spec))
     assert again.unfinished() == []
 
 

@@ -303,9 +303,9 @@ def test_an_interrupted_study_resumes_under_its_own_numbers_and_leaves_nothing_r
 DIES_AFTER_WRITE = """
 import os, sys
 from pathlib import Path
-from optuna.storages.journal import JournalFileBackend
+from search.journal import GroupedJournal
 
-limit, written, append = int(sys.argv[1]), 0, JournalFileBackend.append_logs
+limit, written, append = int(sys.argv[1]), 0, GroupedJournal.append_logs
 
 def append_logs(self, logs):
     global written
@@ -314,7 +314,7 @@ def append_logs(self, logs):
     if written >= limit:
         os._exit(9)  # as kill -9 would: nothing is flushed, nothing is closed
 
-JournalFileBackend.append_logs = append_logs
+GroupedJournal.append_logs = append_logs
 from search import StudySpec, run_study
 run_study(StudySpec.model_validate_json(sys.argv[2]))
 """
@@ -369,7 +369,7 @@ def test_a_deterministic_study_is_the_same_after_it_was_stopped_beyond_a_rung(
     monkeypatch.setattr("search.driver.SEGMENT_SECONDS", 1e-3)  # a few steps a segment: a stop can come anywhere
     init, stops, stopped = Driver.__init__, [0], list[str]()
 
-    def stopping(self: Driver, workers: Any, stop: Any, watch: Any = None) -> None:
+    def stopping(self: Driver, workers: Any, stop: Any, watch: Any, *more: Any) -> None:
         def watch_and_stop(spec: Any, progress: Any) -> None:
             beyond = spec.rungs and spec.rungs[0] < progress.step < spec.fit.steps
             if beyond and stops[0] < 3 and spec.key not in stopped:
@@ -377,7 +377,7 @@ def test_a_deterministic_study_is_the_same_after_it_was_stopped_beyond_a_rung(
                 stops[0] += 1
                 stop.set()
 
-        init(self, workers, stop, watch_and_stop)
+        init(self, workers, stop, watch_and_stop, *more)
 
     monkeypatch.setattr(Driver, "__init__", stopping)
     broken = spec_in("broken")
@@ -461,14 +461,15 @@ def test_status_knows_a_campaign_of_which_one_study_has_not_begun(
     other = tmp_path / "other.wav"
     soundfile.write(other, np.random.default_rng(0).normal(size=300) * 0.1, 8000)
     spec = small_spec(signals=(str(clip), str(other)), search={"trials": 2, "confirm": 0})
-    search = StudyRun._run_search
+    run_study(small_spec(search={"trials": 2, "confirm": 0}))
+    search = StudyRun._search
 
-    def stop_at_second(run: StudyRun) -> None:
-        if "other" in run._plan.name:
+    def stop_at_second(run: StudyRun) -> Any:
+        if "other" in run.name:
             raise Interrupted("here")
-        search(run)
+        yield from search(run)
 
-    monkeypatch.setattr(StudyRun, "_run_search", stop_at_second)
+    monkeypatch.setattr(StudyRun, "_search", stop_at_second)
     with pytest.raises(Interrupted):
         run_study(spec)
     states = {
@@ -491,9 +492,9 @@ def test_a_signal_for_which_nothing_is_found_does_not_stop_its_campaign(
     select = StudyRun._select
 
     def fail_first(run: StudyRun) -> Any:
-        if "clip" in run._plan.name:
+        if "clip" in run.name:
             raise NothingFoundError("every trial of it failed")
-        return select(run)
+        return (yield from select(run))
 
     monkeypatch.setattr(StudyRun, "_select", fail_first)
     lines = Lines()

@@ -9,10 +9,11 @@ from typing import Any
 import optuna
 import pytest
 
-from search.suggest import ask, ask_again, to_distributions, told_trial
+from search import suggest
+from search.suggest import to_distributions, told_trial
 from spaces.capacity import with_capacity
 from spaces.catalog import SPACES, build_space
-from spaces.parameters import Choice, Float, Int, Interval, Point
+from spaces.parameters import Choice, Float, Int, Interval, Point, Value
 from spaces.space import Space
 from spaces.spectrum import Spectrum, nyquist_rad
 
@@ -56,6 +57,11 @@ def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name] == (pytest.approx(value, rel=1e-12, abs=1e-15) if isinstance(value, float) else value)
+
+
+def ask(study: optuna.Study, space: Space, study_seed: int) -> tuple[optuna.Trial, dict[str, Value]]:
+    """The study's next trial."""
+    return suggest.ask(study, space, study_seed, len(study.get_trials(deepcopy=False)))
 
 
 @pytest.mark.parametrize("space", EVERY_SPACE, ids=lambda s: f"{s.name}-{s.fingerprint()[:4]}")
@@ -114,27 +120,6 @@ def test_a_conditional_space_is_asked_for_its_active_parameters_alone() -> None:
     assert kinds == {"a", "b"}
 
 
-@pytest.mark.parametrize("num_left", [0, 1, 2])
-@pytest.mark.parametrize("num_before", [0, 3, 12])
-def test_a_proposal_that_a_crash_cut_short_is_finished_as_it_would_have_been(num_before: int, num_left: int) -> None:
-    space = build_space("siren2", SPECTRUM, width=64)
-    studies = [optuna.create_study(direction="maximize") for _ in range(2)]
-    for study in studies:
-        for number in range(num_before):
-            trial, _ = ask(study, space, 5)
-            study.tell(trial, float(number))
-    whole, cut = studies
-    _, expected = ask(whole, space, 5)
-    half = cut.ask()
-    for parameter in space.searched[:num_left]:
-        value = space.to_search(expected)[parameter.name]
-        distribution = to_distributions(space)[parameter.name]
-        cut._storage.set_trial_param(half._trial_id, parameter.name, distribution.to_internal_repr(value), distribution)
-    trial, point = ask_again(cut, half._trial_id, num_before, space, 5)
-    assert point == expected
-    assert trial.number == num_before
-
-
 def test_proposals_depend_on_seed_and_number_and_not_on_the_sampler_before() -> None:
     space = EVERY_SPACE[0]
 
@@ -183,20 +168,6 @@ class TestASearchOfTheArchitecture:
     def test_a_resumed_study_proposes_what_an_undisturbed_one_does(self, space: Space) -> None:
         assert propose(space, 40, reopen=True)[1] == propose(space, 40)[1]
         assert propose(space, 12, seed=1)[1] != propose(space, 12)[1]
-
-    @pytest.mark.parametrize("num_left", [0, 1, 2, 3])
-    @pytest.mark.parametrize("num_before", [0, 3, 25])
-    def test_a_proposal_that_a_crash_cut_short_is_finished_as_it_would_have_been(
-        self, space: Space, num_before: int, num_left: int
-    ) -> None:
-        (whole, _), (cut, _) = propose(space, num_before), propose(space, num_before)
-        trial, expected = ask(whole, space, 0)
-        half = cut.ask()
-        for name in list(trial.params)[:num_left]:
-            distribution = trial.distributions[name]
-            internal = distribution.to_internal_repr(trial.params[name])
-            cut._storage.set_trial_param(half._trial_id, name, internal, distribution)
-        assert ask_again(cut, half._trial_id, num_before, space, 0)[1] == expected
 
     def test_told_references_of_other_spaces_are_part_of_the_search(self, space: Space) -> None:
         study = optuna.create_study(direction="maximize")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from spaces.spectrum import (
     CENTROIDS,
+    LONG,
     Array,
     Binning,
     Spectrum,
@@ -19,6 +20,7 @@ from spaces.spectrum import (
     normalised,
     nyquist_rad,
     rms_frequency,
+    smooth_length,
     spectrum_of,
     wasserstein_1,
 )
@@ -61,6 +63,29 @@ def test_the_centroid_of_two_tones_is_weighted_by_amplitude_and_not_by_power() -
 
 def test_the_centroid_of_white_noise_is_about_one_half() -> None:
     assert centroid(noise(100_000)) == pytest.approx(0.5, abs=0.005)
+
+
+def test_the_centroid_of_many_bins_is_the_quotient_of_their_sums() -> None:
+    x = noise(300_007)
+    weights = amplitude(x)
+    expected = 2 * np.sum(np.fft.rfftfreq(len(x)) * weights) / weights.sum()
+    assert centroid(x) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_long_line_has_the_centroid_of_its_smooth_part() -> None:
+    x = noise(LONG + 17)  # a prime number of samples
+    assert centroid(x) == centroid(x[: smooth_length(len(x))]) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_smooth_length_is_the_greatest_that_has_small_prime_factors_alone() -> None:
+    def is_smooth(num: int) -> bool:
+        for prime in (2, 3, 5, 7, 11, 13):
+            while num % prime == 0:
+                num //= prime
+        return num == 1
+
+    for num in (1, 2, 16, 17, 997, 1000, 65_537, 2_097_321):
+        assert smooth_length(num) == next(least for least in range(num, 0, -1) if is_smooth(least))
 
 
 def test_the_centroid_of_an_alternation_is_one() -> None:

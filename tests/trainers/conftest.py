@@ -1,10 +1,11 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from numpy.typing import NDArray
 
 from trainers.config import FitConfig, NetworkConfig
@@ -13,6 +14,15 @@ from trainers.tasks import Task, build_task
 
 Array = NDArray[np.float64]
 Writer = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of small products wait for each other, on a busy machine for ever."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -91,12 +91,12 @@ DAMAGED = {
     "an enormous header": struct.pack("<Q", 2**62) + GOOD[8:],
     "an array beyond the end": GOOD.replace(b"[0,160]", b"[0,960]"),
     "no metadata": with_metadata(None),
-    "another format": with_metadata({"format": "2", "facts": "{}"}),
+    "another format": with_metadata({"format": "1", "facts": "{}"}),
     "no format": with_metadata({"facts": "{}"}),
     "a format in words": with_metadata({"format": "one", "facts": "{}"}),
-    "no facts": with_metadata({"format": "1"}),
-    "facts that are no json": with_metadata({"format": "1", "facts": "{"}),
-    "facts that are no object": with_metadata({"format": "1", "facts": "[]"}),
+    "no facts": with_metadata({"format": "2"}),
+    "facts that are no json": with_metadata({"format": "2", "facts": "{"}),
+    "facts that are no object": with_metadata({"format": "2", "facts": "[]"}),
 }
 
 
@@ -118,8 +118,8 @@ def test_a_pickle_is_not_run(tmp_path: Path) -> None:
 
 
 def test_another_format_is_named() -> None:
-    with pytest.raises(CheckpointError, match=r"^a checkpoint must be of format 1, but got '2'$"):
-        unpack(with_metadata({"format": "2", "facts": "{}"}))
+    with pytest.raises(CheckpointError, match=r"^a checkpoint must be of format 2, but got '1'$"):
+        unpack(with_metadata({"format": "1", "facts": "{}"}))
 
 
 @pytest.mark.parametrize("position", range(8, len(GOOD), 23))
@@ -136,7 +136,7 @@ def test_a_flipped_byte_is_refused_or_changes_what_is_read_and_nothing_worse(pos
 
 def test_safetensors_itself_reads_a_checkpoint() -> None:
     assert safetensors.numpy.load(GOOD)["x"].tolist() == np.arange(20.0).tolist()
-    assert json.loads(GOOD[8 : 8 + LENGTH])["__metadata__"]["format"] == "1"
+    assert json.loads(GOOD[8 : 8 + LENGTH])["__metadata__"]["format"] == "2"
 
 
 def test_a_file_is_written_whole_and_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage, signal
 
 from trainers.metrics import iou, log_spectral_distance_db, mae
@@ -99,6 +100,23 @@ def test_ssim_is_that_of_gaussian_windows() -> None:
     vx, vy, cov = blur(x * x) - mx**2, blur(y * y) - my**2, blur(x * y) - mx * my
     literal = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
     assert ssim(output, task) == pytest.approx(literal.mean(), abs=1e-4)
+
+
+def test_si_snr_and_ssim_are_torchmetrics() -> None:
+    from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    audio, image = task_of("audio", 500, channels=2), task_of("image", 48, 40, channels=3)
+    for sigma in (0.0, 1e-6, 0.1, 3.0):
+        pairs = (torch.from_numpy(v.T.astype(np.float64)) for v in (noisy(audio, sigma), audio.values))
+        theirs = scale_invariant_signal_noise_ratio(*pairs).mean()
+        assert si_snr_db(noisy(audio, sigma), audio) == pytest.approx(float(theirs), abs=1e-6)
+        pairs = (
+            torch.from_numpy((v.T.astype(np.float64) + 1) / 2).reshape(1, 3, 48, 40)
+            for v in (noisy(image, sigma), image.values)
+        )
+        theirs = structural_similarity_index_measure(*pairs, data_range=1.0)
+        assert ssim(noisy(image, sigma), image) == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_a_small_image_has_no_ssim() -> None:

@@ -1,0 +1,163 @@
+"""The fit step beside a plain torch loop (nn.Linear, sin, whole batch, Adam) and beside the machine's matrix products.
+
+    python tests/benchmarks/bench_fit.py [--rounds 5] [--threads 2] [--width 222] [--depth 4]
+
+Every round times both on the same samples and the same first weights, in turn; then products of one chunk's size, whose
+rate is what the machine has to give. Operations of a step: 2 N (dims W + (depth - 1) W^2 + W) forward, twice that
+backward, but for the gradient of the coordinates, which nobody needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from paired import Row, paired_ratios, print_rows, spread
+from torch import nn
+
+from trainers.config import FitConfig, NetworkConfig
+from trainers.fit import CPU_ROWS, FitStack
+from trainers.networks import initial_tensors
+from trainers.tasks import Task
+
+ASKED = {65_536: 1.7, 16_384: 1.2}
+ASKED_SHARE = 0.65
+ROUND_SECONDS = 2.0
+
+
+def noise(num_samples: int) -> Task:
+    """White noise on a line: what the samples are makes no step slower."""
+    values = np.random.default_rng(0).standard_normal((num_samples, 1)).astype(np.float32)
+    return Task(
+        kind="audio",
+        shape=(num_samples,),
+        coordinates=np.linspace(-1, 1, num_samples, dtype=np.float32)[:, None],
+        values=values / np.abs(values).max(),
+        trained=np.arange(num_samples),
+        targets=values / np.abs(values).max(),
+        held=np.zeros(0, dtype=np.int64),
+    )
+
+
+def plain_loop(task: Task, network: NetworkConfig, fit: FitConfig) -> Callable[[int], list[float]]:
+    """What one writes without thinking of speed: makes so many steps and returns their losses."""
+    tensors = initial_tensors(network, 0)
+    linears = nn.ModuleList()
+    for layer in range(network.depth + 1):
+        weight, bias = tensors[f"weight{layer}"].float(), tensors[f"bias{layer}"].float()
+        linear = nn.Linear(weight.shape[1], weight.shape[0])
+        linear.load_state_dict({"weight": weight, "bias": bias})
+        linears.append(linear)
+    x, y = torch.from_numpy(task.coordinates), torch.from_numpy(task.targets)
+    optimiser = torch.optim.Adam(linears.parameters(), lr=fit.lr)
+
+    def run(steps: int) -> list[float]:
+        losses = []
+        for _ in range(steps):
+            h = x
+            for linear in linears[:-1]:
+                h = torch.sin(30.0 * linear(h))
+            loss = nn.functional.mse_loss(linears[-1](h), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        return losses
+
+    return run
+
+
+def our_loop(task: Task, network: NetworkConfig, fit: FitConfig) -> tuple[FitStack, Callable[[int], None]]:
+    stack = FitStack(task, network)
+    stack.start(0, network, fit, 0)
+
+    def run(steps: int) -> None:
+        stack.advance({0: stack.progress(0).step + steps})
+
+    return stack, run
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def product_rate(width: int) -> float:
+    """Operations per second of float32 products (chunk rows x width) (width x width)."""
+    a, b = torch.randn(CPU_ROWS, width), torch.randn(width, width)
+    out = torch.empty(CPU_ROWS, width)
+    times = round(ROUND_SECONDS / 4 / seconds_of(lambda: torch.mm(a, b, out=out)))
+    return 2 * CPU_ROWS * width**2 * times / seconds_of(lambda: [torch.mm(a, b, out=out) for _ in range(times)])
+
+
+def difference_db(task: Task, network: NetworkConfig, fit: FitConfig, steps: int = 10) -> float:
+    """Largest difference in PSNR between both over the first steps."""
+    losses = plain_loop(task, network, fit)(steps)
+    stack, run = our_loop(task, network, fit)
+    run(steps)
+    curve = [value for _, value in stack.progress(0).curve]
+    return max(abs(10 * np.log10(loss) + value) for loss, value in zip(losses, curve, strict=True))
+
+
+def main() -> None:
+    """Time both and print the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("rounds", 5), ("threads", 2), ("width", 222), ("depth", 4)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    width, depth = options.width, options.depth
+    network = NetworkConfig(architecture="siren", width=width, depth=depth)
+    fit = FitConfig(steps=100, lr=1e-4)
+    sizes = f"width {width}, depth {depth}, {options.threads} threads"
+    rows = []
+    for num_samples, asked in ASKED.items():
+        task = noise(num_samples)
+        apart = difference_db(task, network, fit)
+        endless = FitConfig(steps=10**6, lr=1e-4)
+        plain, (_, ours) = plain_loop(task, network, endless), our_loop(task, network, endless)
+        steps = max(2, round(ROUND_SECONDS / seconds_of(lambda run=ours: run(1))))
+        plain(1)
+        shares: list[float] = []
+        forward = 2 * num_samples * (width + (depth - 1) * width**2 + width)
+        operations = steps * (3 * forward - 2 * num_samples * width)
+
+        def our_seconds(run: Callable[[int], None] = ours, steps: int = steps, operations: int = operations) -> float:
+            seconds = seconds_of(lambda: run(steps))
+            shares.append(operations / seconds / product_rate(width))  # noqa: B023
+            return seconds
+
+        own, other, ratios = paired_ratios(
+            our_seconds, lambda run=plain, steps=steps: seconds_of(lambda: run(steps)), options.rounds
+        )
+        ratio, share = statistics.median(ratios), statistics.median(shares)
+        rows.append(
+            Row(
+                what=f"fit step, N {num_samples:,}, {sizes}",
+                ours=f"{statistics.median(own) / steps * 1e3:.0f} ms",
+                alternative=f"{statistics.median(other) / steps * 1e3:.0f} ms (plain torch loop)",
+                result=f"{spread(ratios)} times as fast; PSNR of 10 steps {apart:.0e} dB apart",
+                asked=f"at least {asked}",
+                holds=ratio >= asked,
+            )
+        )
+        rows.append(
+            Row(
+                what=f"float32 rate of that step, N {num_samples:,}",
+                ours=f"{operations / statistics.median(own) / 1e9:.0f} GFLOP/s",
+                alternative="products of one chunk alone",
+                result=f"{spread(shares)} of their rate",
+                asked=f"at least {ASKED_SHARE}",
+                holds=share >= ASKED_SHARE,
+            )
+        )
+    print_rows(rows)
+
+
+if __name__ == "__main__":
+    main()
