@@ -112,7 +112,7 @@ def test_a_reference_of_a_space_that_the_searched_one_contains_is_told_as_its_po
     study.tell_reference(whole, record, width=16, depth=2)
     [told] = study.search.trials
     assert told.user_attrs["point"] == {"architecture": "siren2", **record.point}
-    assert set(told.params) == {"architecture", "siren2.bandwidth", "siren2.s1", "siren2.lr"}
+    assert set(told.params) == {"architecture", "siren2.bandwidth", "siren2.root_s1", "siren2.lr"}
     siren = build_space("siren", signal.spectrum(), width=16)
     study.tell_reference(siren, record, width=16, depth=2)
     assert len(study.search.trials) == 1

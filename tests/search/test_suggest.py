@@ -195,3 +195,17 @@ class TestASearchOfTheArchitecture:
             shares.append(sum(point["architecture"] == best for point in points[30:]) / 30)
         assert min(shares) > 0.3  # a ninth without a preference
         assert sum(shares) / len(shares) > 0.5
+
+
+def test_the_first_proposals_keep_to_the_first_part_of_a_range_and_later_ones_may_leave_it() -> None:
+    scale = Float(name="scale", low=1.0, high=1e4, log=True, first=(10.0, 100.0))
+    rate = Float(name="lr", low=1e-4, high=1e-2, log=True)
+    space = Space(name="own", architecture="siren", parameters=(scale, rate), defaults={"scale": 30.0, "lr": 1e-3})
+    study = optuna.create_study(direction="maximize")
+    scales = []
+    for _ in range(40):
+        trial, point = ask(study, space, study_seed=5)
+        scales.append(float(point["scale"]))
+        study.tell(trial, scales[-1])  # the larger, the better
+    assert all(10.0 <= value <= 100.0 for value in scales[:10])
+    assert max(scales[10:]) > 1000.0

@@ -100,7 +100,7 @@ class TestEverySpaceUnderABudget:
 
 def test_the_ridge_has_the_width_of_each_point() -> None:
     space = budgeted("siren2")
-    coordinates = {"bandwidth": 0.5, "s1": 1.0, "lr": 1e-3, "depth": 3}
+    coordinates = {"bandwidth": 0.5, "root_s1": 1.0, "lr": 1e-3, "depth": 3}
     for share in (0.2, 1.0):
         point = space.from_search({**coordinates, "share": share})
         scales = NoiseScales(float(point["s0"]), float(point["s1"]))

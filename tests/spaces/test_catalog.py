@@ -190,7 +190,7 @@ def test_unknown_coordinates_are_refused_with_the_known_ones() -> None:
 
 
 def test_the_ridge_is_sampled_unless_the_caller_wants_the_parameters_themselves() -> None:
-    assert [p.name for p in build_space("siren2", clip(4096), width=64).searched] == ["bandwidth", "s1", "lr"]
+    assert [p.name for p in build_space("siren2", clip(4096), width=64).searched] == ["bandwidth", "root_s1", "lr"]
     plain = build_space("siren2", clip(4096), width=64, coordinates="plain")
     assert [p.name for p in plain.searched] == ["s0", "s1", "lr"]
 
@@ -340,3 +340,13 @@ def test_a_sweep_of_one_is_the_middle_and_of_none_is_empty() -> None:
     assert point["w_first"] == pytest.approx(math.sqrt(30 * 3e4), rel=0.01)
     assert space.sweep(0) == []
     assert space.with_fixed("w_first", 30.0).with_fixed("lr", 1e-3).sweep(5) == [{"w_first": 30.0, "lr": 1e-3}]
+
+
+@pytest.mark.parametrize("centroid", [0.01, 0.3, 0.9])
+def test_siren2_is_first_proposed_around_the_predicted_bandwidth(centroid: float) -> None:
+    space = build_space("siren2", clip(4096, centroid), width=64)
+    band = space.searched[0]
+    assert isinstance(band, Float)
+    assert band.first is not None
+    predicted = space.to_search(LAWS["bandwidth"].point(clip(4096, centroid), width=64))["bandwidth"]
+    assert band.first[0] < float(predicted) < band.first[1]

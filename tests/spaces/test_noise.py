@@ -65,14 +65,20 @@ def test_the_ridge_is_undone_by_its_inverse(s0: float, s1: float, width: int, ny
 
 def test_along_a_ridge_s1_grows_while_s0_falls() -> None:
     ridge = Ridge(width=64, nyquist_rad=1000.0, high=2.0)
-    s0 = [float(ridge.to_point({"bandwidth": 0.2, "s1": s1})["s0"]) for s1 in (0.0, 0.25, 1.0, 4.0)]
+    s0 = [float(ridge.to_point({"bandwidth": 0.2, "root_s1": root})["s0"]) for root in (0.0, 0.5, 1.0, 2.0)]
     assert s0 == pytest.approx([200.0 / math.sqrt(gain) for gain in (1.0, 3.0, 33.0, 513.0)])
 
 
 def test_the_ridge_is_searched_from_10_rad_to_its_high() -> None:
-    band, s1 = Ridge(width=64, nyquist_rad=1000.0, high=2.0).parameters
+    band, root = Ridge(width=64, nyquist_rad=1000.0, high=2.0).parameters
     assert (band.name, band.low, band.high, band.log) == ("bandwidth", 0.01, 2.0, True)  # type: ignore[union-attr]
-    assert (s1.name, s1.low, s1.high, s1.log) == ("s1", 0.0, 4.0, False)  # type: ignore[union-attr]
+    assert (root.name, root.low, root.high, root.log) == ("root_s1", 0.0, 2.0, False)  # type: ignore[union-attr]
+
+
+def test_the_first_bandwidths_lie_within_a_factor_of_10_of_the_expected_one() -> None:
+    middle, end = (Ridge(width=64, nyquist_rad=1000.0, high=2.0, expected=at).parameters[0] for at in (0.15, 0.5))
+    assert middle.first == pytest.approx((0.015, 1.5))  # type: ignore[union-attr]
+    assert end.first == pytest.approx((0.05, 2.0))  # type: ignore[union-attr]
 
 
 def test_the_ridge_of_a_tiny_signal_still_has_a_range() -> None:

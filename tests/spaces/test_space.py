@@ -173,19 +173,19 @@ def test_a_parameter_that_the_coordinates_mix_cannot_be_fixed() -> None:
 
 
 def test_coordinates_replace_the_parameters_that_they_give() -> None:
-    assert [parameter.name for parameter in RIDGED.searched] == ["bandwidth", "s1", "lr"]
+    assert [parameter.name for parameter in RIDGED.searched] == ["bandwidth", "root_s1", "lr"]
     assert RIDGED.names == ("s0", "s1", "lr")
 
 
 def test_search_coordinates_of_a_known_point() -> None:
     # width 8, s1 1: the gain is sqrt(1 + 8 / 2) = sqrt 5.
     coordinates = RIDGED.to_search({"s0": 100.0, "s1": 1.0, "lr": 1e-3})
-    assert coordinates == pytest.approx({"bandwidth": 0.1 * 5**0.5, "s1": 1.0, "lr": 1e-3})
-    assert list(coordinates) == ["bandwidth", "s1", "lr"]
+    assert coordinates == pytest.approx({"bandwidth": 0.1 * 5**0.5, "root_s1": 1.0, "lr": 1e-3})
+    assert list(coordinates) == ["bandwidth", "root_s1", "lr"]
 
 
 def test_the_point_at_known_search_coordinates() -> None:
-    point = RIDGED.from_search({"bandwidth": 0.2, "s1": 1.0, "lr": 1e-3})
+    point = RIDGED.from_search({"bandwidth": 0.2, "root_s1": 1.0, "lr": 1e-3})
     assert point == pytest.approx({"s0": 200.0 / 5**0.5, "s1": 1.0, "lr": 1e-3})
 
 
@@ -209,7 +209,7 @@ def test_search_coordinates_that_lack_one_are_refused() -> None:
 def test_search_coordinates_with_a_value_that_they_replace_are_refused() -> None:
     # s0 follows from the bandwidth: a caller's own must not be overwritten quietly.
     with pytest.raises(PointError, match="s0"):
-        RIDGED.from_search({"bandwidth": 0.2, "s1": 1.0, "lr": 1e-3, "s0": 5.0})
+        RIDGED.from_search({"bandwidth": 0.2, "root_s1": 1.0, "lr": 1e-3, "s0": 5.0})
 
 
 def test_the_reason_against_a_point_is_the_message_of_its_error() -> None:
@@ -278,8 +278,8 @@ def test_the_fingerprint_changes_with_the_search_coordinates() -> None:
 def test_the_fingerprint_changes_with_the_meaning_of_a_search_coordinate() -> None:
     # The same bandwidth and s1 are another s0 at another width.
     wider = replace(RIDGED, coordinates=Ridge(width=64, nyquist_rad=1000.0, high=2.0))
-    assert wider.from_search({"bandwidth": 1.0, "s1": 1.0, "lr": 1e-3}) != RIDGED.from_search(
-        {"bandwidth": 1.0, "s1": 1.0, "lr": 1e-3}
+    assert wider.from_search({"bandwidth": 1.0, "root_s1": 1.0, "lr": 1e-3}) != RIDGED.from_search(
+        {"bandwidth": 1.0, "root_s1": 1.0, "lr": 1e-3}
     )
     assert wider.fingerprint() != RIDGED.fingerprint()
 
