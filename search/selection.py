@@ -76,8 +76,8 @@ def race(
 
 
 def race_sizes(num_trials: int) -> list[int]:
-    """Candidates of each round: a fifteenth of the trials (eight at most), then the better half, to the last two."""
-    sizes, size = [], min(math.ceil(RACED * num_trials), MAX_RACED)
+    """Candidates of each round: a fifteenth of the trials (two to eight), then the better half, to the last two."""
+    sizes, size = [], min(max(math.ceil(RACED * num_trials), 2), MAX_RACED)
     while size > 1:
         sizes.append(size)
         size = math.ceil(size / 2) if size > 2 else 0

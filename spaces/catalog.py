@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from spaces.embeddings import octaves_at_nyquist
 from spaces.laws import BUILT_IN, laws_for
@@ -23,6 +24,9 @@ from spaces.union import union
 
 PUBLISHED_LR = 1e-4
 """Adam's learning rate in [Sitzmann2020] and [Chandravamsi2025]: of the SIREN family."""
+
+FIRST_LR = (1.5e-4, 3e-3)
+"""Of SIREN^2's first proposals: the range without its ends, where good points are rare."""
 
 SCALES_BY_HAND = {"s0": 30.0, "s1": 0.25}
 """SIREN^2's noise scales where no law is published (volumes): s0 of the size of SIREN's own draw, s1 as `bandwidth`."""
@@ -271,7 +275,7 @@ def _siren2(spectrum: Spectrum, width: int) -> Space:
                 doc="noise scale of the first layer, rad",
             ),
             Float(name="s1", low=0.0, high=S1_MAX, doc="noise scale of the second layer"),
-            _learning_rate(),
+            replace(_learning_rate(), first=FIRST_LR),
         ),
         defaults={**published, "lr": PUBLISHED_LR},
         # The published s1 follows the centroid; a sweep of the bandwidth shall not.

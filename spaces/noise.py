@@ -28,6 +28,9 @@ S1_MAX = 4.0
 FIRST_FACTOR = 10.0
 """The first proposals' bandwidth is at most so many times the expected one, and at least its so-manieth part."""
 
+FIRST_S1 = 1.0
+"""Largest s1 of the first proposals: where the bandwidth is right, the best points had 0 to 0.8."""
+
 BANDWIDTH_LOW_RAD = 10.0
 """Smallest B that is proposed: below the 17 rad that SIREN's uniform draw gives by itself, noise changes nothing."""
 
@@ -76,7 +79,8 @@ class Ridge:
         nyquist_rad: rad per coordinate unit.
         high: largest bandwidth that is proposed, in units of Nyquist.
         low_rad: smallest bandwidth that is proposed, rad per coordinate unit.
-        expected: where the first proposals are centred, in units of Nyquist; None: nowhere, they have all of the range.
+        expected: the bandwidth around which the first proposals lie, in units of Nyquist; None: they have all of the
+            range, and that of s1.
     """
 
     width: int
@@ -108,7 +112,13 @@ class Ridge:
             first = (max(low, self.expected / FIRST_FACTOR), min(self.high, self.expected * FIRST_FACTOR))
         return (
             Float(name="bandwidth", low=low, high=self.high, log=True, first=first, doc="noise bandwidth over Nyquist"),
-            Float(name="root_s1", low=0.0, high=math.sqrt(S1_MAX), doc="root of the second layer's noise scale"),
+            Float(
+                name="root_s1",
+                low=0.0,
+                high=math.sqrt(S1_MAX),
+                first=(0.0, math.sqrt(FIRST_S1)) if first else None,
+                doc="root of the second layer's noise scale",
+            ),
         )
 
     def at_width(self, width: int) -> Ridge:

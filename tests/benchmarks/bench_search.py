@@ -41,7 +41,7 @@ from search.stats import paired_difference
 from search.storage import StudyStorage
 from search.suggest import to_distributions
 from search.trial import Purpose, derive_seed
-from spaces.parameters import Value
+from spaces.parameters import Float, Value
 from trainers.config import FitConfig
 
 STEPS = 300
@@ -121,7 +121,8 @@ def search_in_full(arm: Arm, planned: Plan, fits: KeptFits) -> Found:
     driver = Driver(KeptWorkers(fits), threading.Event())
     space, builder = planned.space, planned.builder
     if not arm.centred:
-        space = replace(space, coordinates=replace(space.coordinates, expected=None))
+        parameters = tuple(replace(p, first=None) if isinstance(p, Float) else p for p in space.parameters)
+        space = replace(space, parameters=parameters, coordinates=replace(space.coordinates, expected=None))
     if arm.told:
         shape = {"width": builder.width, "depth": builder.depth}
         told = [r for r in planned.references if r.is_complete and r.space.name == space.name]

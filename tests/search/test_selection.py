@@ -67,7 +67,7 @@ TRIALS = [trial(number, 50.0 + number) for number in range(6)]
 
 
 @pytest.mark.parametrize(
-    ("num_trials", "sizes"), [(1, []), (15, []), (16, [2]), (48, [4, 2]), (64, [5, 3, 2]), (10_000, [8, 4, 2])]
+    ("num_trials", "sizes"), [(1, [2]), (30, [2]), (31, [3, 2]), (48, [4, 2]), (64, [5, 3, 2]), (10_000, [8, 4, 2])]
 )
 def test_a_fifteenth_of_the_trials_is_raced_and_then_the_better_half(num_trials: int, sizes: list[int]) -> None:
     assert race_sizes(num_trials) == sizes

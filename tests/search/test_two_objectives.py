@@ -134,14 +134,9 @@ def test_the_best_point_fits_within_a_decibel_of_the_best_prediction(studied: St
     least = max(reference["psnr_db"] for reference in predictions) - 1.0
     complete = [record for record in storage.trials() if record.state is State.COMPLETE]
     fitting = [record for record in complete if record.psnr_db >= least] or complete
-    leading = sorted(fitting, key=lambda record: -record.held_psnr_db)[:5]  # type: ignore[operator]
-    selected = [record for record in storage.confirmations() if record.purpose == "select"]
-    assert {record.label for record in selected} == {record.label for record in leading}
-
-    def mean(record: Record) -> float:
-        return float(np.mean([fit.held_psnr_db for fit in selected if fit.label == record.label]))
-
-    assert summary["best"]["number"] == max(leading, key=mean).number
+    raced = {record.label for record in storage.confirmations() if record.purpose == "select"}
+    assert raced <= {record.label for record in fitting}
+    assert f"#{summary['best']['number']}" in raced
 
 
 def test_regret_and_confirmation_are_of_held_out_psnr(studied: Studied) -> None:
