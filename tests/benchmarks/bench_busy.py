@@ -137,7 +137,7 @@ def build_setting(trials: int, seconds: float) -> Setting:
             calls.spans.clear()
             start, until = Start(lane=0, spec=spec), {0: CALIBRATION_STEPS}
             for worker in workers.ids():
-                workers.submit(worker, Segment(task=task.digest, start=(start,), until=until, seconds=1e3))
+                workers.submit(worker, Segment(task=task.digest, lanes=1, start=(start,), until=until, seconds=1e3))
             while len(calls.spans) < NUM_WORKERS:
                 workers.wait(10.0)
     per_step = sum(end - start for start, end in calls.spans) / (NUM_WORKERS * CALIBRATION_STEPS)
@@ -201,7 +201,7 @@ def bare(setting: Setting, folder: Path) -> Calls:
             point = setting.space.from_search(drawn)
             spec = setting.builder.build(f"search/{trial.number}", label="", space=setting.space, point=point)
             start, until = Start(lane=0, spec=spec), {0: spec.fit.steps}
-            workers.submit(worker, Segment(task=setting.task.digest, start=(start,), until=until, seconds=1e3))
+            workers.submit(worker, Segment(task=setting.task.digest, lanes=1, start=(start,), until=until, seconds=1e3))
 
         for worker in workers.ids():
             send(worker)
