@@ -22,7 +22,7 @@ from trainers.fit import FitStack, fit_network
 from trainers.lanes import lanes_that_pay, measure_lanes
 from trainers.tasks import Task
 
-SIZES = ((512, 16), (4_096, 64), (16_384, 222))
+SIZES = ((512, 16), (4_096, 64), (2_048, 222))
 ROUND_SECONDS = 1.0
 STEPS = 100
 ASKED_DB = 1e-3
