@@ -141,9 +141,10 @@ class Driver:
                 is_idle = self._clerk.is_idle
                 self._ready += [_fresh(drawn) for drawn in self._clerk.take()]
                 self._feed_idle()
-                if not self._order() and is_idle and not self._busy and not self._ready:
+                is_settled = not self._order() and is_idle
+                if is_settled and not self._busy and not self._ready:
                     return True
-                for event in self._wait(is_idle):
+                for event in self._wait(is_settled):
                     self._clerk.do(self._take(event, source))
             self._land(source)
         return False
@@ -154,22 +155,26 @@ class Driver:
             if worker not in self._busy:
                 self._send(worker, board)
 
-    def _order(self) -> int:
+    def _order(self) -> bool:
         """Have the clerk draw for every free lane, and half as many as there are lanes for those that end meanwhile.
 
-        How many are ordered depends on how many were sent, and on nothing that timing has a say in.
+        How many it has to draw in all depends on how many were sent, and on nothing that timing has a say in.
+
+        Returns:
+            Whether it has something more to do now.
         """
         lanes = sum(self._lanes_of(worker) for worker in self._boards)
         free = lanes - sum(len(board) for board in self._boards.values())
         num = self._num_sent + free + max(1, lanes // 2) - self._num_ordered
-        if num > 0:
-            self._clerk.order(num)
-            self._num_ordered += num
-        return max(num, 0)
+        if num <= 0:
+            return False
+        self._clerk.order(num)
+        self._num_ordered += num
+        return True
 
-    def _wait(self, is_idle: bool) -> list[Event]:
+    def _wait(self, is_settled: bool) -> list[Event]:
         """Events; not for long while the clerk may be drawing for a worker that has nothing to do."""
-        if (is_idle and self._clerk.is_idle) or len(self._busy) == len(self._boards):
+        if is_settled or len(self._busy) == len(self._boards):
             return self._workers.wait(SEGMENT_SECONDS)
         if self._busy:
             return self._workers.wait(POLL_SECONDS)
