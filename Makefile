@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 32 --deterministic
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench bench-search clean
 
 demo: $(INSTALLED)
 	$(BIN)/winnow run $(DEMO)
@@ -19,6 +19,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/bench.py
+
+bench-search: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/bench_search.py
 
 clean:
 	rm -rf .venv winnow-store

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -146,7 +146,9 @@ class WorkerSettings(_Section):
     gpus_per_worker: float | None = Field(
         None, ge=0, le=64, description="GPUs of each worker, fractions allowed (1 where there are GPUs unless given)"
     )
-    lanes: int = Field(1, ge=1, le=4096, description="trials that a worker fits side by side")
+    lanes: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
+        1, description="trials that a worker fits side by side, or 'auto' to measure how many pay"
+    )
     address: str | None = Field(None, description="of a running Ray cluster, host:port or ray://host:port")
 
 
@@ -180,7 +182,7 @@ class StudySpec(_Section):
 
     @model_validator(mode="after")
     def _deterministic_has_one_lane(self) -> Self:
-        if self.search.deterministic and self.workers.lanes > 1:
+        if self.search.deterministic and self.workers.lanes != 1:
             raise ValueError(
                 "deterministic studies have one lane, as stacked matrix products round otherwise, "
                 f"but got lanes={self.workers.lanes}"
@@ -299,6 +301,8 @@ def _first_rule(error: ValidationError) -> str:
         return f"unknown key {key!r}{where}; known keys: {', '.join(model.model_fields)}"
     if key == "start":
         return f"start must be a number of seconds or 'loudest', but got start={first['input']}"
+    if key == "lanes":
+        return f"lanes must be a whole number from 1 to 4096 or 'auto', but got lanes={first['input']}"
     template = _RULES.get(first["type"])
     rule = template.format(key=key, **first.get("ctx", {})) if template else f"{key}: {first['msg'].lower()}"
     return f"{rule}, but got {key}={first['input']}"

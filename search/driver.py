@@ -18,7 +18,7 @@ from typing import Protocol
 from search.clerk import Clerk, Job
 from search.errors import DriverError
 from search.trial import Attempt, Outcome, Score, State, TrialSpec
-from search.workers import Event, Lost, Report, Segment, Start, Workers
+from search.workers import Event, Full, Lost, Report, Segment, Start, Workers
 from trainers.config import FitResult, Progress, Status
 
 SEGMENT_SECONDS = 2.0
@@ -83,6 +83,7 @@ class _Running:
     started: float
     saved: float
     attempts: list[Attempt] = field(default_factory=list)
+    num_deaths: int = 0
     rung_scores: dict[int, Score] = field(default_factory=dict)
     progress: Progress | None = None
 
@@ -125,6 +126,7 @@ class Driver:
         self._boards: dict[int, dict[int, _Running]] = {}
         self._busy: set[int] = set()
         self._ready: deque[_Running] = deque()
+        self._room: dict[int, int] = {}  # lanes of the workers that had no room for all of them
 
     def run(self, source: Source) -> bool:
         """Run all that a source gives; whether it came to its end (False: it was stopped).
@@ -139,9 +141,10 @@ class Driver:
                 is_idle = self._clerk.is_idle
                 self._ready += [_fresh(drawn) for drawn in self._clerk.take()]
                 self._feed_idle()
-                if not self._order() and is_idle and not self._busy and not self._ready:
+                is_settled = not self._order() and is_idle
+                if is_settled and not self._busy and not self._ready:
                     return True
-                for event in self._wait(is_idle):
+                for event in self._wait(is_settled):
                     self._clerk.do(self._take(event, source))
             self._land(source)
         return False
@@ -152,22 +155,26 @@ class Driver:
             if worker not in self._busy:
                 self._send(worker, board)
 
-    def _order(self) -> int:
+    def _order(self) -> bool:
         """Have the clerk draw for every free lane, and half as many as there are lanes for those that end meanwhile.
 
-        How many are ordered depends on how many were sent, and on nothing that timing has a say in.
+        How many it has to draw in all depends on how many were sent, and on nothing that timing has a say in.
+
+        Returns:
+            Whether it has something more to do now.
         """
-        lanes = len(self._boards) * self._workers.lanes
+        lanes = sum(self._lanes_of(worker) for worker in self._boards)
         free = lanes - sum(len(board) for board in self._boards.values())
         num = self._num_sent + free + max(1, lanes // 2) - self._num_ordered
-        if num > 0:
-            self._clerk.order(num)
-            self._num_ordered += num
-        return max(num, 0)
+        if num <= 0:
+            return False
+        self._clerk.order(num)
+        self._num_ordered += num
+        return True
 
-    def _wait(self, is_idle: bool) -> list[Event]:
+    def _wait(self, is_settled: bool) -> list[Event]:
         """Events; not for long while the clerk may be drawing for a worker that has nothing to do."""
-        if (is_idle and self._clerk.is_idle) or len(self._busy) == len(self._boards):
+        if is_settled or len(self._busy) == len(self._boards):
             return self._workers.wait(SEGMENT_SECONDS)
         if self._busy:
             return self._workers.wait(POLL_SECONDS)
@@ -177,7 +184,7 @@ class Driver:
     def _send(self, worker: int, board: dict[int, _Running]) -> None:
         """Fill a worker's free lanes and send its next segment, if it has any trial."""
         starts = []
-        for lane in range(self._workers.lanes):
+        for lane in range(self._lanes_of(worker)):
             if lane in board:
                 continue
             running = self._next_ready(board)
@@ -208,7 +215,8 @@ class Driver:
         checkpoint: tuple[int, ...],
     ) -> None:
         task = next(iter(self._boards[worker].values())).spec.task
-        segment = Segment(task=task, start=start, until=until, seconds=seconds, checkpoint=checkpoint)
+        lanes = self._lanes_of(worker)
+        segment = Segment(task=task, lanes=lanes, start=start, until=until, seconds=seconds, checkpoint=checkpoint)
         self._workers.submit(worker, segment)
         self._busy.add(worker)
 
@@ -227,6 +235,8 @@ class Driver:
         self._busy.discard(event.worker)
         if isinstance(event, Lost):
             return [partial(source.finish, outcome) for outcome in self._take_lost(event)]
+        if isinstance(event, Full):
+            return [partial(source.finish, outcome) for outcome in self._take_full(event)]
         board = self._boards[event.worker]
         outcomes: list[Outcome] = []
         for lane, failure in event.errors.items():
@@ -273,20 +283,41 @@ class Driver:
 
     def _take_lost(self, event: Lost) -> list[Outcome]:
         board = self._boards.pop(event.worker)
+        self._room.pop(event.worker, None)
         self._workers.replace(event.worker)
         if event.is_ours:
             self._count_error(event.failure)
             return [running.outcome(State.FAILED, reason=event.failure) for running in board.values()]
         outcomes = []
         for running in board.values():
-            running.attempts.append(Attempt(failure=event.failure, step=_step(running)))
-            if len(running.attempts) >= MAX_DEATHS:
+            running.num_deaths += 1
+            if running.num_deaths >= MAX_DEATHS:
                 reason = f"its worker died {MAX_DEATHS} times; the last time: {event.failure}"
                 outcomes.append(running.outcome(State.FAILED, reason=reason))
-                continue
-            running.progress = None
-            self._ready.appendleft(running)
+            else:
+                self._take_back(running, event.failure)
         return outcomes
+
+    def _take_full(self, event: Full) -> list[Outcome]:
+        """Half the lanes from now on; a trial that has no room alone is failed."""
+        board = self._boards[event.worker]
+        running_ones, num_lanes = list(board.values()), len(board)
+        board.clear()
+        self._room[event.worker] = max(1, num_lanes // 2)
+        if num_lanes == 1:
+            return [running.outcome(State.FAILED, reason=event.failure) for running in running_ones]
+        for running in reversed(running_ones):
+            self._take_back(running, event.failure)
+        return []
+
+    def _take_back(self, running: _Running, failure: str) -> None:
+        """It goes on from its last checkpoint, before any other."""
+        running.attempts.append(Attempt(failure=failure, step=_step(running)))
+        running.progress = None
+        self._ready.appendleft(running)
+
+    def _lanes_of(self, worker: int) -> int:
+        return min(self._workers.lanes, self._room.get(worker, self._workers.lanes))
 
     def _count_error(self, failure: str) -> None:
         kind = failure.partition(":")[0]

@@ -23,7 +23,8 @@ import trainers
 from search.config import WorkerSettings
 from search.errors import WorkersError, first_line
 from search.plugins import loaded_plugins, own_architectures
-from search.workers import Event, LaneRunner, Lost, Report, Segment, pick_device
+from search.workers import Event, Full, LaneRunner, Lost, Report, Segment, pick_device
+from trainers.config import NetworkConfig
 from trainers.tasks import Task
 
 if TYPE_CHECKING:
@@ -43,21 +44,25 @@ MAX_LOST_STARTS = 10
 class FitActor:
     """A worker: a LaneRunner behind an actor's door."""
 
-    def __init__(self, lanes: int, threads: int, has_gpu: bool, own: Mapping[str, Architecture]) -> None:
+    def __init__(self, threads: int, has_gpu: bool, own: Mapping[str, Architecture]) -> None:
         from trainers.networks import register_architecture
 
         for name, architecture in own.items():
             register_architecture(name, architecture)
         self._device = pick_device() if has_gpu else "cpu"
-        self._runner = LaneRunner(lanes=lanes, threads=threads, device=self._device)
+        self._runner = LaneRunner(threads=threads, device=self._device)
 
     def device(self) -> str:
         """ "cuda" or "cpu"; an answer says that the actor is placed and has loaded torch."""
         return self._device
 
-    def advance(self, worker: int, segment: Segment, task: Task) -> Report:
+    def advance(self, worker: int, segment: Segment, task: Task) -> Report | Full:
         """Run one segment; `task` comes out of the object store."""
         return self._runner.advance(worker, segment, task)
+
+    def measure_lanes(self, task: Task, network: NetworkConfig) -> dict[int, float]:
+        """As a LaneRunner does."""
+        return self._runner.measure_lanes(task, network)
 
 
 class RayWorkers:
@@ -72,7 +77,7 @@ class RayWorkers:
     """
 
     def __init__(self, settings: WorkerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
-        self.lanes = settings.lanes
+        self.lanes = 1 if settings.lanes == "auto" else settings.lanes
         self._cpus = settings.cpus_per_worker
         self._warn = warn
         self._actors: dict[int, Any] = {}
@@ -109,6 +114,22 @@ class RayWorkers:
     def forget(self, digest: str) -> None:
         """Let the object store have its room back."""
         del self._tasks[digest]
+
+    def settle_lanes(self, digest: str, network: NetworkConfig) -> Mapping[int, float]:
+        """Measure on the first actor that is there."""
+        from trainers.lanes import lanes_that_pay
+
+        while not self.ids():
+            self.wait(WAIT_ALOUD_SECONDS)
+        worker = self.ids()[0]
+        try:
+            rates: dict[int, float] = ray.get(self._actors[worker].measure_lanes.remote(self._tasks[digest], network))
+        except ray_exceptions.RayTaskError as error:
+            raise WorkersError(f"a worker cannot measure its lanes: {first_line(error.cause)}") from error
+        except ray_exceptions.RayError as error:
+            raise WorkersError(f"a worker died while it measured its lanes: {first_line(error)}") from error
+        self.lanes = lanes_that_pay(rates)
+        return rates
 
     def submit(self, worker: int, segment: Segment) -> None:
         """Call the actor."""
@@ -148,7 +169,7 @@ class RayWorkers:
         worker, self._next_id = self._next_id, self._next_id + 1
         # Ray's defaults of no restarts and no retries are kept: the driver owns the retries.
         options = FitActor.options(num_cpus=self._cpus, num_gpus=self._gpus)  # type: ignore[attr-defined]
-        actor = options.remote(self.lanes, self._cpus, self._gpus > 0, own_architectures())
+        actor = options.remote(self._cpus, self._gpus > 0, own_architectures())
         self._actors[worker] = actor
         self._starting[actor.device.remote()] = worker
 
@@ -174,7 +195,7 @@ class RayWorkers:
     def _collect(self, ref: Any) -> Event:
         worker = self._running.pop(ref)
         try:
-            report: Report = ray.get(ref)
+            report: Report | Full = ray.get(ref)
         except ray_exceptions.RayTaskError as error:
             return Lost(worker=worker, failure=f"{type(error.cause).__name__}: {error.cause}", is_ours=True)
         except ray_exceptions.RayError as error:

@@ -62,6 +62,8 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
             if planned.builder.width < spec.network.width:
                 beyond = f"--width {spec.network.width} is beyond --max-weights {spec.network.max_weights}"
                 display.say(f"warning: {beyond}: references have width {planned.builder.width}")
+        if spec.workers.lanes == "auto":
+            _settle_lanes(workers, plans[0], display)
         with (
             storage_errors(),
             _locked(spec, plans),
@@ -132,10 +134,20 @@ def _run_campaign(
 def _build_workers(spec: StudySpec, display: Display) -> Workers:
     settings = spec.workers
     if settings.workers == 0:
-        return InlineWorkers(lanes=settings.lanes, threads=settings.cpus_per_worker)
+        return InlineWorkers(lanes=1 if settings.lanes == "auto" else settings.lanes, threads=settings.cpus_per_worker)
     from search.ray_workers import RayWorkers
 
     return RayWorkers(settings, lambda line: display.say(f"warning: {line}"))
+
+
+def _settle_lanes(workers: Workers, planned: Plan, display: Display) -> None:
+    """As many as pay for the campaign's first signal and the space's published default."""
+    display.phase("", "measuring lanes", 0)
+    workers.share(planned.task.digest, planned.task)
+    network = planned.builder.network(planned.space, planned.space.complete({}))
+    rates = workers.settle_lanes(planned.task.digest, network)
+    measured = ", ".join(f"{lanes}: {rate:.3g}" for lanes, rate in rates.items())
+    display.say(f"lanes of each worker: {workers.lanes} (fit steps per second of all together, by lanes: {measured})")
 
 
 @contextmanager

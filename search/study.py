@@ -76,7 +76,7 @@ class StudyRun:
         Raises:
             NothingFoundError: every trial failed.
         """
-        self._workers.share(self._plan.task.digest, self._plan.task)
+        self._workers.share(self.task, self._plan.task)
         trials, references = self._storage.trials(), self._storage.references()
         self._tracked = self._tracker.begin(self._shown(), trials, references, self._diagnosis_files)
         del trials, references

@@ -8,9 +8,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from search.errors import first_line
 from search.trial import TrialSpec
 from trainers.checkpoint import CheckpointError
-from trainers.config import FitResult, Progress, Status
+from trainers.config import FitResult, NetworkConfig, Progress, Status
 from trainers.tasks import Task
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Segment:
 
     Attributes:
         task: digest of the signal that all its trials fit.
+        lanes: that the worker has.
         start: trials to begin.
         until: the step at which each lane is to come back; the first one there ends the segment. Lanes that are not
             named are emptied.
@@ -41,6 +43,7 @@ class Segment:
     """
 
     task: str
+    lanes: int
     start: tuple[Start, ...] = ()
     until: Mapping[int, int]
     seconds: float
@@ -83,7 +86,20 @@ class Lost:
     is_ours: bool
 
 
-Event = Report | Lost
+@dataclass(frozen=True, kw_only=True)
+class Full:
+    """A worker whose device has no room for its lanes. All of them are empty now; the worker goes on.
+
+    Attributes:
+        worker: which.
+        failure: what the device said, one line.
+    """
+
+    worker: int
+    failure: str
+
+
+Event = Report | Lost | Full
 
 
 class Workers(Protocol):
@@ -91,7 +107,14 @@ class Workers(Protocol):
 
     @property
     def lanes(self) -> int:
-        """Trials that a worker fits side by side."""
+        """Trials that a worker fits side by side, if its device has room for them."""
+
+    def settle_lanes(self, digest: str, network: NetworkConfig) -> Mapping[int, float]:
+        """Choose `lanes` by measuring such a network on one worker.
+
+        Returns:
+            Steps per second of all its lanes together, by number of lanes.
+        """
 
     def ids(self) -> Sequence[int]:
         """The workers that can take work; others may still be on their way."""
@@ -119,17 +142,16 @@ class LaneRunner:
     """What runs inside a worker: lanes, in one stack for each stack key (family and shape of network).
 
     Args:
-        lanes: trials side by side.
         threads: of torch, on a CPU.
         device: "cpu" or "cuda".
     """
 
-    def __init__(self, *, lanes: int, threads: int, device: str) -> None:
+    def __init__(self, *, threads: int, device: str) -> None:
         import torch
 
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        self._num_lanes = lanes
+        self._num_lanes = 1
         self._device = device
         self._task = ""
         self._stacks: dict[Hashable, FitStack] = {}
@@ -141,12 +163,36 @@ class LaneRunner:
 
         torch.set_num_threads(self._threads_before)
 
-    def advance(self, worker: int, segment: Segment, task: Task) -> Report:
+    def advance(self, worker: int, segment: Segment, task: Task) -> Report | Full:
         """Run one segment."""
-        if segment.task != self._task:
-            self._stacks.clear()
-            self._specs.clear()
-            self._task = segment.task
+        from trainers.memory import is_out_of_memory, release_memory
+
+        if (segment.task, segment.lanes) != (self._task, self._num_lanes):
+            self._clear()
+            self._task, self._num_lanes = segment.task, segment.lanes
+        try:
+            return self._advance(worker, segment, task)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            failure = f"out of memory: {first_line(error)}"
+        self._clear()  # here, where the exception no longer holds what its frames had
+        release_memory()
+        return Full(worker=worker, failure=failure)
+
+    def measure_lanes(self, task: Task, network: NetworkConfig) -> dict[int, float]:
+        """Steps per second of all lanes together, by number of lanes."""
+        from trainers.lanes import measure_lanes
+
+        return measure_lanes(task, network, self._device)
+
+    def _clear(self) -> None:
+        self._stacks.clear()
+        self._specs.clear()
+
+    def _advance(self, worker: int, segment: Segment, task: Task) -> Report:
+        from trainers.memory import is_out_of_memory
+
         restarted = {start.lane for start in segment.start}
         for lane in set(self._specs) - (set(segment.until) - restarted):
             self._stack(self._specs.pop(lane), task).stop(lane)
@@ -155,6 +201,8 @@ class LaneRunner:
             try:
                 self._start(start, task)
             except Exception as error:  # the worker's edge: this trial is at fault, and not its neighbours
+                if is_out_of_memory(error):
+                    raise
                 errors[start.lane] = f"{type(error).__name__}: {error}"
         stacks = {lane: self._stack(spec, task) for lane, spec in self._specs.items()}
         running = {id(stack): stack for stack in stacks.values()}
@@ -222,6 +270,14 @@ class InlineWorkers:
         """One."""
         return [self._worker]
 
+    def settle_lanes(self, digest: str, network: NetworkConfig) -> Mapping[int, float]:
+        """Measure here."""
+        from trainers.lanes import lanes_that_pay
+
+        rates = self._runner.measure_lanes(self._tasks[digest], network)
+        self.lanes = lanes_that_pay(rates)
+        return rates
+
     def share(self, digest: str, task: Task) -> None:
         """Keep it."""
         self._tasks[digest] = task
@@ -255,4 +311,4 @@ class InlineWorkers:
         self._runner.close()
 
     def _new_runner(self) -> LaneRunner:
-        return LaneRunner(lanes=self.lanes, threads=self._threads, device=pick_device())
+        return LaneRunner(threads=self._threads, device=pick_device())

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -25,6 +26,32 @@ from torch.autograd.function import once_differentiable
 def linear(h: Tensor, W: Tensor, b: Tensor) -> Tensor:
     """h W^T + b in every lane: (K, N, in) to (K, N, out)."""
     return torch.baddbmm(b.unsqueeze(1), h, W.transpose(1, 2))
+
+
+NUMPY_THREADS = 2
+"""Up to so many threads of torch, NumPy's single one gives float32 sines faster: with AVX-512, 2.8 times for one."""
+
+
+def sin(z: Tensor) -> Tensor:
+    """sin z, to 1e-7; on a CPU with few threads by NumPy, whose vectors are the faster."""
+    return _by_numpy(np.sin, z) if _is_for_numpy(z) else torch.sin(z)
+
+
+def cos(z: Tensor) -> Tensor:
+    """cos z, likewise."""
+    return _by_numpy(np.cos, z) if _is_for_numpy(z) else torch.cos(z)
+
+
+def _is_for_numpy(z: Tensor) -> bool:
+    is_plain = z.dtype is torch.float32 and z.device.type == "cpu" and not z.requires_grad
+    return is_plain and torch.get_num_threads() <= NUMPY_THREADS
+
+
+def _by_numpy(function: np.ufunc, z: Tensor) -> Tensor:
+    out = torch.empty_like(z, memory_format=torch.contiguous_format)
+    with np.errstate(invalid="ignore"):  # of an infinite argument it is NaN, as it is in torch, without a word
+        function(z.numpy(), out=out.numpy())
+    return out
 
 
 def _linear_gradients(ctx: Any, dz: Tensor, h: Tensor, W: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
@@ -40,13 +67,13 @@ class _Sine(torch.autograd.Function):
     def forward(ctx: Any, h: Tensor, W: Tensor, b: Tensor) -> Tensor:
         z = linear(h, W, b)
         ctx.save_for_backward(h, W, z)
-        return torch.sin(z)
+        return sin(z)
 
     @staticmethod
     @once_differentiable  # z is kept as a number: a second derivative would silently lack it
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         h, W, z = ctx.saved_tensors
-        dz = torch.cos(z).mul_(grads[0])
+        dz = cos(z).mul_(grads[0])
         return _linear_gradients(ctx, dz, h, W)
 
 
@@ -117,14 +144,14 @@ class _Finer(torch.autograd.Function):
     def forward(ctx: Any, h: Tensor, W: Tensor, b: Tensor, inverse_w: Tensor) -> Tensor:
         y = linear(h, W, b)
         ctx.save_for_backward(h, W, y, inverse_w)
-        return torch.abs(y).mul_(inverse_w).add_(1.0).mul_(y).sin_()
+        return sin(torch.abs(y).mul_(inverse_w).add_(1.0).mul_(y))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         h, W, y, inverse_w = ctx.saved_tensors
         factor = torch.abs(y).mul_(inverse_w).add_(1.0)
-        dy = torch.mul(factor, y).cos_().mul_(factor).mul_(grads[0])
+        dy = cos(torch.mul(factor, y)).mul_(factor).mul_(grads[0])
         return *_linear_gradients(ctx, dy, h, W), None
 
 
@@ -189,8 +216,8 @@ def _gabor(exponent: Tensor, angle: Tensor) -> Tensor:
     modulus = _exp_(exponent)
     out = modulus.new_empty((*modulus.shape[:2], 2 * modulus.shape[2]))
     real, imag = out.chunk(2, dim=2)
-    torch.mul(modulus, torch.cos(angle), out=real)
-    torch.mul(modulus, torch.sin(angle), out=imag)
+    torch.mul(modulus, cos(angle), out=real)
+    torch.mul(modulus, sin(angle), out=imag)
     return out
 
 
@@ -242,4 +269,4 @@ def _side_by_side(b: Tensor) -> Tensor:
 def fourier_features(x: Tensor, frequencies: Tensor) -> Tensor:
     """sin(2 pi B x), then cos(2 pi B x): x (K, N, dims), B (K, rows, dims) to (K, N, 2 rows) [Tancik2020, eq. 5]."""
     phases = torch.bmm(x, (2.0 * math.pi * frequencies).transpose(1, 2))
-    return torch.cat([torch.sin(phases), torch.cos(phases)], dim=2)
+    return torch.cat([sin(phases), cos(phases)], dim=2)

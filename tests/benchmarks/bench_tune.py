@@ -56,8 +56,8 @@ def search(side: str, case: Case) -> tuple[Found, float]:
     return found, whole
 
 
-def fit_seeds(job: tuple[Case, dict[str, float]]) -> float:
-    """Mean PSNR in dB of a point over fresh seeds."""
+def fit_seeds(job: tuple[Case, dict[str, float]]) -> list[float]:
+    """PSNR in dB of a point on fresh seeds."""
     from search.point import fit_point
     from trainers.signals import Crop
 
@@ -72,14 +72,17 @@ def fit_seeds(job: tuple[Case, dict[str, float]]) -> float:
         seeds=FRESH_SEEDS,
         study_seed=10_000 + case.seed,
     )
-    return statistics.fmean(psnr_db for psnr_db in fitted["psnr_db"])
+    return list(fitted["psnr_db"])
 
 
 def mean_psnrs_db(jobs: Sequence[tuple[Case, Found, Found]]) -> tuple[list[float], list[float]]:
-    """Of our found point and of the other's, by round, in dB."""
+    """Of our found point and of the other's in dB: the mean of each round, or of a single one each seed."""
     points = [(case, dict(found.point)) for case, *both in jobs for found in both]
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        means = list(pool.map(fit_seeds, points))
+        fits = list(pool.map(fit_seeds, points))
+    if len(jobs) == 1:
+        return fits[0], fits[1]
+    means = [statistics.fmean(psnrs_db) for psnrs_db in fits]
     return means[::2], means[1::2]
 
 
@@ -127,7 +130,7 @@ def rows_of(name: str, pruner: str, source: str, rounds: int) -> list[Row]:
             what=f"{what}: found point on {FRESH_SEEDS} fresh seeds",
             ours=f"{spread(own, 1)} dB",
             alternative=f"{spread(other, 1)} dB (Ray Tune's best trial)",
-            result=f"{mean:+.1f} dB{interval} in the mean of {rounds} pair{'s'[: rounds - 1]}",
+            result=f"{mean:+.1f} dB{interval} over {f'{rounds} searches' if rounds > 1 else 'the seeds of one search'}",
             asked="not worse",
             holds=mean >= 0 or bool(ci95 and ci95[1] >= 0),
         )

@@ -33,7 +33,7 @@ from search.tracking import Tracker
 from search.trial import TrialBuilder, TrialSpec
 from search.workers import Event, Report, Segment
 from spaces.catalog import build_space
-from trainers.config import Curve, FitResult, Progress, Status
+from trainers.config import Curve, FitResult, NetworkConfig, Progress, Status
 from trainers.signals import Crop, read_signal
 from trainers.tasks import Task, build_task
 
@@ -111,6 +111,10 @@ class SimulatedWorkers:
     def ids(self) -> Sequence[int]:
         """All of them, at once."""
         return range(self._num)
+
+    def settle_lanes(self, digest: str, network: NetworkConfig) -> Mapping[int, float]:
+        """One: nothing is measured here."""
+        return {1: 1.0}
 
     def share(self, digest: str, task: Task) -> None:
         """Count it."""

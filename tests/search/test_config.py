@@ -61,6 +61,9 @@ def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
         ("name = 3", "name: input should be a valid string, but got name=3"),
         ("fit = 3", "fit: input should be a valid dictionary or instance of fitsettings, but got fit=3"),
         ("steps 3", "must be TOML"),
+        ("[workers]\nlanes = 'all'", "lanes must be a whole number from 1 to 4096 or 'auto', but got lanes=all"),
+        ("[workers]\nlanes = 0", "lanes must be a whole number from 1 to 4096 or 'auto', but got lanes=0"),
+        ("[search]\ndeterministic = true\n[workers]\nlanes = 'auto'", "deterministic studies have one lane"),
         ("[search]\ndeterministic = true\n[workers]\nlanes = 2", "deterministic studies have one lane"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from search.driver import MAX_DEATHS, Drawn, Driver, FixedSource
 from search.errors import DriverError
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
-from search.workers import Event, InlineWorkers, Lost, Workers
+from search.workers import Event, Full, InlineWorkers, Lost, Workers
 from spaces.catalog import build_space
 from trainers.config import Progress
 from trainers.fit import fit_network
@@ -48,6 +48,22 @@ class Losing(InlineWorkers):
         if self._segments and self.is_lost(self.turn):
             self._segments.clear()
             return [Lost(worker=self.ids()[0], failure="ActorDiedError: gone", is_ours=self.is_ours)]
+        return super().wait(seconds)
+
+
+class Small(InlineWorkers):
+    """Inline workers whose device has room for so many lanes; the numbers of trials on board at each segment."""
+
+    def __init__(self, lanes: int, room: int) -> None:
+        super().__init__(lanes=lanes)
+        self.room, self.on_board = room, list[int]()
+
+    def wait(self, seconds: float) -> list[Event]:
+        if self._segments:
+            self.on_board.append(len(self._segments[0].until))
+            if self.on_board[-1] > self.room:
+                self._segments.clear()
+                return [Full(worker=self.ids()[0], failure="out of memory: no room")]
         return super().wait(seconds)
 
 
@@ -115,6 +131,28 @@ def test_a_trial_on_board_of_three_deaths_is_failed(builder: TrialBuilder, task:
     drive(Losing(lambda turn: turn <= MAX_DEATHS), FixedSource(specs_of(builder, 2), outcomes.append), task, signal)
     assert [outcome.state for outcome in outcomes] == [State.FAILED, State.COMPLETE]
     assert "died 3 times" in outcomes[0].reason
+
+
+def test_a_worker_without_room_fits_half_as_many_trials_at_once_and_loses_none(
+    builder: TrialBuilder, task: Task, signal: Signal
+) -> None:
+    outcomes: list[Outcome] = []
+    workers = Small(lanes=8, room=3)
+    specs = specs_of(builder, 12)
+    drive(workers, FixedSource(list(specs), outcomes.append), task, signal)
+    assert workers.on_board[:3] == [8, 4, 2]
+    assert max(workers.on_board[2:]) == 2
+    assert sorted(outcome.spec.key for outcome in outcomes) == sorted(spec.key for spec in specs)
+    assert {outcome.state for outcome in outcomes} == {State.COMPLETE}
+    assert [attempt.failure for attempt in outcomes[0].attempts] == ["out of memory: no room"] * 2
+
+
+def test_a_trial_that_has_no_room_alone_is_failed_and_the_next_is_tried(
+    builder: TrialBuilder, task: Task, signal: Signal
+) -> None:
+    outcomes: list[Outcome] = []
+    drive(Small(lanes=2, room=0), FixedSource(specs_of(builder, 3), outcomes.append), task, signal)
+    assert [(outcome.state, outcome.reason) for outcome in outcomes] == [(State.FAILED, "out of memory: no room")] * 3
 
 
 def test_the_same_exception_of_ours_three_times_ends_the_study(

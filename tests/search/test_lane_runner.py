@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 
 from search.trial import TrialBuilder, TrialSpec
-from search.workers import LaneRunner, Report, Segment, Start
+from search.workers import Full, LaneRunner, Report, Segment, Start
 from spaces.space import Space
+from trainers.fit import FitStack
 from trainers.tasks import Task
 
 
 @pytest.fixture
 def runner() -> Iterator[LaneRunner]:
-    made = LaneRunner(lanes=2, threads=1, device="cpu")
+    made = LaneRunner(threads=1, device="cpu")
     yield made
     made.close()
 
@@ -25,9 +27,9 @@ def spec_of(builder: TrialBuilder, architecture: str, **knobs: float) -> TrialSp
     return builder.build("search/0", label="#0", space=space, point=point)
 
 
-def run(runner: LaneRunner, task: Task, starts: dict[int, TrialSpec], until: dict[int, int]) -> Report:
+def run(runner: LaneRunner, task: Task, starts: dict[int, TrialSpec], until: dict[int, int]) -> Report | Full:
     start = tuple(Start(lane=lane, spec=spec) for lane, spec in starts.items())
-    return runner.advance(0, Segment(task=task.digest, start=start, until=until, seconds=60), task)
+    return runner.advance(0, Segment(task=task.digest, lanes=2, start=start, until=until, seconds=60), task)
 
 
 def test_networks_of_one_key_share_a_stack(runner: LaneRunner, builder: TrialBuilder, task: Task) -> None:
@@ -63,3 +65,34 @@ def test_a_trial_that_cannot_begin_leaves_its_neighbour(runner: LaneRunner, buil
     )
     assert report.progress[0].step == 5
     assert report.errors[1].startswith("ConfigError: `1 <= octaves`")
+
+
+def test_a_worker_without_room_empties_its_lanes_and_goes_on_with_fewer(
+    runner: LaneRunner, builder: TrialBuilder, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = {lane: spec_of(builder, "gauss") for lane in range(2)}
+    with monkeypatch.context() as patched:
+        patched.setattr(FitStack, "advance", raising(torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")))
+        event = run(runner, task, specs, {0: 5, 1: 5})
+    assert event == Full(worker=0, failure="out of memory: CUDA out of memory.")
+    assert not runner._stacks
+    report = run(runner, task, {0: specs[0]}, {0: 5})
+    assert isinstance(report, Report)
+    assert {lane: at.step for lane, at in report.progress.items()} == {0: 5}
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 TB"), MemoryError()]
+)
+def test_no_room_for_a_trial_that_begins_is_told_from_one_that_cannot(
+    runner: LaneRunner, builder: TrialBuilder, task: Task, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(FitStack, "start", raising(error))
+    assert isinstance(run(runner, task, {0: spec_of(builder, "gauss")}, {0: 5}), Full)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*args: object, **more: object) -> None:
+        raise error
+
+    return fail

@@ -73,7 +73,9 @@ class TestEveryWorkers:
             starts = (Start(lane=0, spec=spec_of(builder, 0, keep=True)), Start(lane=1, spec=spec_of(builder, 1)))
             worker = first_of(workers)
             until = {0: builder.steps, 1: builder.steps}
-            workers.submit(worker, Segment(task=task.digest, start=starts, until=until, seconds=60, checkpoint=(1,)))
+            workers.submit(
+                worker, Segment(task=task.digest, lanes=2, start=starts, until=until, seconds=60, checkpoint=(1,))
+            )
             reports += events_of(workers, 1)
         first, second = reports
         assert isinstance(first, Report)
@@ -86,6 +88,16 @@ class TestEveryWorkers:
         assert set(first.results) == {0}
         assert set(first.checkpoints) == {1}
 
+    def test_lanes_are_settled_by_measuring(
+        self, pool: Callable[[int], Workers], builder: TrialBuilder, task: Task
+    ) -> None:
+        workers = pool(1)
+        workers.share(task.digest, task)
+        rates = workers.settle_lanes(task.digest, spec_of(builder, 0).network)
+        assert list(rates)[:2] == [1, 2]
+        assert min(rates.values()) > 0
+        assert workers.lanes in rates
+
     def test_a_trial_that_cannot_begin_is_an_error_of_its_lane(
         self, pool: Callable[[int], Workers], builder: TrialBuilder, task: Task
     ) -> None:
@@ -94,7 +106,9 @@ class TestEveryWorkers:
         good = spec_of(builder)
         bad = replace(good, network=replace(good.network, knobs={"no_such_knob": 1.0}))
         starts = (Start(lane=0, spec=bad), Start(lane=1, spec=good))
-        segment = Segment(task=task.digest, start=starts, until={0: builder.steps, 1: builder.steps}, seconds=60)
+        segment = Segment(
+            task=task.digest, lanes=2, start=starts, until={0: builder.steps, 1: builder.steps}, seconds=60
+        )
         workers.submit(first_of(workers), segment)
         [report] = events_of(workers, 1)
         assert isinstance(report, Report)
@@ -110,7 +124,7 @@ class TestEveryWorkers:
         broken = replace(task, targets=task.targets[:-1])
         workers.share(broken.digest, broken)
         start = Start(lane=0, spec=spec_of(builder))
-        workers.submit(worker, Segment(task=broken.digest, start=(start,), until={0: 3}, seconds=1))
+        workers.submit(worker, Segment(task=broken.digest, lanes=1, start=(start,), until={0: 3}, seconds=1))
         [event] = events_of(workers, 1)
         assert isinstance(event, Lost)
         assert event.is_ours
@@ -124,7 +138,7 @@ class TestEveryWorkers:
         workers = pool(1)
         workers.share(task.digest, task)
         start = Start(lane=0, spec=spec_of(builder), checkpoint=b"not a checkpoint")
-        segment = Segment(task=task.digest, start=(start,), until={0: builder.steps}, seconds=60)
+        segment = Segment(task=task.digest, lanes=1, start=(start,), until={0: builder.steps}, seconds=60)
         workers.submit(first_of(workers), segment)
         [report] = events_of(workers, 1)
         assert isinstance(report, Report)

@@ -56,7 +56,7 @@ def fit_by_winnow(task: Task, width: int, steps: int) -> float:
         while not workers.ids():
             workers.wait(1.0)
         start = (Start(lane=0, spec=spec),)
-        workers.submit(0, Segment(task=task.digest, start=start, until={0: steps}, seconds=1e9))
+        workers.submit(0, Segment(task=task.digest, lanes=1, start=start, until={0: steps}, seconds=1e9))
         events = workers.wait(1e9)
         assert isinstance(events[0], Report), events
         assert events[0].results[0].progress.step == steps, events
