@@ -77,6 +77,8 @@ def test_the_ridge_is_searched_from_10_rad_to_its_high() -> None:
 
 def test_the_first_bandwidths_lie_within_a_factor_of_10_of_the_expected_one() -> None:
     middle, end = (Ridge(width=64, nyquist_rad=1000.0, high=2.0, expected=at).parameters[0] for at in (0.15, 0.5))
+    root = Ridge(width=64, nyquist_rad=1000.0, high=2.0, expected=0.15).parameters[1]
+    assert root.first == (0.0, 1.0)  # type: ignore[union-attr]
     assert middle.first == pytest.approx((0.015, 1.5))  # type: ignore[union-attr]
     assert end.first == pytest.approx((0.05, 2.0))  # type: ignore[union-attr]
 
