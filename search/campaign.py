@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from search.driver import Drawn, Source
@@ -116,13 +117,10 @@ class Campaign(Generic[Study]):
         self._open[outcome.spec.study].finish(outcome)
 
     def abort(self, error: BaseException) -> None:
-        """Let every open study know what ended the campaign."""
+        """Let every open study know what ended the campaign, whatever one of them answers."""
         for opened in self._open.values():
-            try:
+            with suppress(BaseException):
                 opened.phases.throw(error)
-            except BaseException as raised:
-                if raised is not error:
-                    raise
         self._open.clear()
 
     def _begin(self, study: Study) -> Drawn | None:

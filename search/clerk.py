@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -11,6 +12,9 @@ from typing import Generic, TypeVar
 
 Drawn = TypeVar("Drawn")
 Job = Callable[[], None]
+
+GROUP_SECONDS = 1.0
+"""After which what was written goes to disk, though more is to be done."""
 
 
 class Clerk(Generic[Drawn]):
@@ -59,10 +63,11 @@ class Clerk(Generic[Drawn]):
             return not self._jobs and not self._is_working
 
     def do(self, jobs: Iterable[Job]) -> None:
-        """Have these done, one after the other."""
+        """Have these done, one after the other; none after one that failed."""
         with self._changed:
-            self._jobs.extend(jobs)
-            self._changed.notify_all()
+            if self._failure is None:
+                self._jobs.extend(jobs)
+                self._changed.notify_all()
 
     def order(self, num: int) -> None:
         """Have so many trials drawn, as soon as there are."""
@@ -87,14 +92,16 @@ class Clerk(Generic[Drawn]):
 
     def _work(self) -> None:
         while self._next_jobs():
+            failure = None
             try:
                 with self._writing():
                     self._work_off()
             except BaseException as error:  # the thread's edge: the loop raises it
-                self._failure = error
+                failure = error
             with self._changed:
                 self._is_working = False
-                if self._failure:
+                if failure is not None:
+                    self._failure = failure
                     self._jobs.clear()
                 self._changed.notify_all()
 
@@ -105,7 +112,8 @@ class Clerk(Generic[Drawn]):
             return self._is_working
 
     def _work_off(self) -> None:
-        while self._jobs:
+        deadline = time.monotonic() + GROUP_SECONDS
+        while self._jobs and time.monotonic() < deadline:
             self._jobs.popleft()()
             while self._num_wanted and not self._is_closing:
                 drawn = self._draw()

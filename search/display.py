@@ -65,7 +65,7 @@ class _Phase:
 
     def counts(self) -> str:
         parts = [f"{self.done}/{self.total} done"]
-        parts += [f"{count} {state}" for state, count in self.states.items() if state is not State.COMPLETE]
+        parts += [f"{count} {state}" for state, count in list(self.states.items()) if state is not State.COMPLETE]
         return ", ".join(parts)
 
     def standing(self) -> str:

@@ -122,7 +122,7 @@ class Driver:
         self._stop = stop
         self._watch = watch or (lambda spec, progress: None)
         self._writing = writing
-        self._errors: Counter[str] = Counter()
+        self._errors: Counter[tuple[str, str]] = Counter()
         self._boards: dict[int, dict[int, _Running]] = {}
         self._busy: set[int] = set()
         self._ready: deque[_Running] = deque()
@@ -240,7 +240,7 @@ class Driver:
         board = self._boards[event.worker]
         outcomes: list[Outcome] = []
         for lane, failure in event.errors.items():
-            self._count_error(failure)
+            self._count_error(board[lane].spec.study, failure)
             outcomes.append(board.pop(lane).outcome(State.FAILED, reason=failure))
         for lane, progress in event.progress.items():
             running = board[lane]
@@ -286,7 +286,8 @@ class Driver:
         self._room.pop(event.worker, None)
         self._workers.replace(event.worker)
         if event.is_ours:
-            self._count_error(event.failure)
+            for study in {running.spec.study for running in board.values()}:
+                self._count_error(study, event.failure)
             return [running.outcome(State.FAILED, reason=event.failure) for running in board.values()]
         outcomes = []
         for running in board.values():
@@ -299,13 +300,14 @@ class Driver:
         return outcomes
 
     def _take_full(self, event: Full) -> list[Outcome]:
-        """Half the lanes from now on; a trial that has no room alone is failed."""
+        """Half the lanes from now on, though some were free: a stack has room for all. At one, its trial is failed."""
         board = self._boards[event.worker]
-        running_ones, num_lanes = list(board.values()), len(board)
+        running_ones, num_lanes = list(board.values()), self._lanes_of(event.worker)
         board.clear()
         self._room[event.worker] = max(1, num_lanes // 2)
         if num_lanes == 1:
-            return [running.outcome(State.FAILED, reason=event.failure) for running in running_ones]
+            reason = f"{event.failure} (a smaller network may fit, or fewer workers on this device)"
+            return [running.outcome(State.FAILED, reason=reason) for running in running_ones]
         for running in reversed(running_ones):
             self._take_back(running, event.failure)
         return []
@@ -319,8 +321,8 @@ class Driver:
     def _lanes_of(self, worker: int) -> int:
         return min(self._workers.lanes, self._room.get(worker, self._workers.lanes))
 
-    def _count_error(self, failure: str) -> None:
-        kind = failure.partition(":")[0]
+    def _count_error(self, study: str, failure: str) -> None:
+        kind = (study, failure.partition(":")[0])
         self._errors[kind] += 1
         if self._errors[kind] >= MAX_SAME_ERRORS:
             raise DriverError(f"the same kind of error came {MAX_SAME_ERRORS} times, the last time: {failure}")

@@ -11,6 +11,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from search.driver import Drawn
+from search.errors import StorageError
 from search.objective import Objective
 from search.record import Record
 from search.rungs import Standing, is_among_best, standing_of
@@ -70,8 +71,10 @@ class Proposals:
         told = storage.trials()
         self._told = len(told)
         # A driver that died while it told a batch: the rest of that batch must not be judged against what was told.
-        for record in told[: BATCH * (self._told // BATCH)] if deterministic else told:
+        whole = BATCH * (self._told // BATCH) if deterministic else self._told
+        for record in told[:whole]:
             self._count_rungs(record.rung_scores, record.curve)
+        self._uncounted = [(record.rung_scores, record.curve) for record in told[whole:]]
         self._resumed = deque(storage.unfinished())
         self._asked = self._told + len(self._resumed)
 
@@ -96,7 +99,8 @@ class Proposals:
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Successive halving from memory: whether the trial is heading for the best share of those seen here."""
         assert progress.psnr_db is not None
-        self._passed.setdefault(spec.key, {})[rung] = Score(progress.psnr_db, progress.held_psnr_db)
+        score = Score(progress.psnr_db, progress.held_psnr_db)
+        self._passed[spec.key] = {**self._passed.get(spec.key, {}), rung: score}  # anew: the clerk may be reading it
         standing = standing_of(self._objective, progress.curve, progress, rung, spec.fit.steps)
         seen = self._at_rung[rung]
         if not self._deterministic:
@@ -123,6 +127,8 @@ class Proposals:
         self._untold.clear()
 
     def _resume(self, frozen: FrozenTrial) -> Drawn:
+        if "spec" not in frozen.user_attrs:
+            raise StorageError(f"trial {frozen.number} must hold its spec: an earlier version left it half-proposed")
         spec = self._spec_of(frozen.number, frozen.user_attrs["spec"]["point"])
         self._trial_ids[spec.key] = frozen._trial_id
         path = self._checkpoint_path(spec)
@@ -144,7 +150,11 @@ class Proposals:
         self._passed.pop(outcome.spec.key, None)
         self._told += 1
         if self._deterministic:
-            self._count_rungs(outcome.rung_scores, record.curve)
+            self._uncounted.append((outcome.rung_scores, record.curve))
+            if self._told % BATCH == 0:
+                for scores, curve in self._uncounted:
+                    self._count_rungs(scores, curve)
+                self._uncounted.clear()
         self._checkpoint_path(outcome.spec).unlink(missing_ok=True)
         self._finished(record, outcome)
 

@@ -30,6 +30,8 @@ from search.study import StudyRun
 from search.summary import summarise
 from search.tracking import Tracker, default_tracking_uri
 from search.workers import InlineWorkers, Workers
+from spaces.parameters import Choice, Int
+from trainers.config import KNOBS
 
 
 def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, Any]:
@@ -142,9 +144,13 @@ def _build_workers(spec: StudySpec, display: Display) -> Workers:
 
 def _settle_lanes(workers: Workers, planned: Plan, display: Display) -> None:
     """As many as pay for the campaign's first signal and the space's published default."""
+    space = planned.space
+    network = planned.builder.network(space, space.complete({}))
+    if network.architecture not in KNOBS or any(isinstance(parameter, (Int, Choice)) for parameter in space.searched):
+        display.say("lanes of each worker: 1 (networks of several shapes, as this search has them, share no pass)")
+        return
     display.phase("", "measuring lanes", 0)
     workers.share(planned.task.digest, planned.task)
-    network = planned.builder.network(planned.space, planned.space.complete({}))
     rates = workers.settle_lanes(planned.task.digest, network)
     measured = ", ".join(f"{lanes}: {rate:.3g}" for lanes, rate in rates.items())
     display.say(f"lanes of each worker: {workers.lanes} (fit steps per second of all together, by lanes: {measured})")

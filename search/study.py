@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search import diagnosis_plot
+from search.campaign import Phases
 from search.config import StudySpec
 from search.confirm import Candidate, judged
 from search.display import Display
@@ -32,9 +33,6 @@ from search.trial import Outcome, Purpose, TrialSpec, spell
 from search.workers import Workers
 from trainers.checkpoint import write_atomically
 from trainers.config import FitResult
-
-Phase = Generator[Source, None, None]
-"""Gives sources of trials; goes on when all of a source's have ended."""
 
 
 class StudyRun:
@@ -70,7 +68,7 @@ class StudyRun:
         """What is kept if it is interrupted now, in one line."""
         return self._standing
 
-    def phases(self) -> Phase:
+    def phases(self) -> Phases:
         """What is to be fitted, source after source: all of it, or what earlier sessions left.
 
         Raises:
@@ -133,7 +131,7 @@ class StudyRun:
             self.abort(error)
             raise
 
-    def _fit_references(self) -> Phase:
+    def _fit_references(self) -> Phases:
         known = {record.key for record in self._storage.references()}
         specs = [spec for reference in self._plan.references for spec in reference.specs(self._plan.builder)]
 
@@ -161,7 +159,7 @@ class StudyRun:
             if spec.key in by_key:
                 self._storage.tell_reference(self._plan.space, by_key[spec.key], **shape)
 
-    def _search(self) -> Phase:
+    def _search(self) -> Phases:
         search = self._spec.search
 
         def finished(record: Record, outcome: Outcome) -> None:
@@ -208,7 +206,7 @@ class StudyRun:
             self._storage.set_facts("found", found.number)
         return found
 
-    def _confirm(self, found: Record) -> Phase:
+    def _confirm(self, found: Record) -> Phases:
         repeats, builder = self._spec.search.confirm, self._plan.builder
         specs = self._candidate(found).specs(builder, Purpose.CONFIRM, repeats, keep=True)
         for candidate in judged(self._plan.references, self._storage.references(), self._storage.objective):
@@ -224,7 +222,7 @@ class StudyRun:
         specs = self._candidate(found).specs(self._plan.builder, Purpose(best.purpose), best.repeat + 1, keep=True)
         return specs[best.repeat], best
 
-    def _fit_winner(self, found: Record) -> Phase:
+    def _fit_winner(self, found: Record) -> Phases:
         """Its weights: from the folder, from memory or, where they are gone, from a refit."""
         spec, _ = self._winner(found)
         if spec.key in self._results or has_weights_of(self._folder, spec):
@@ -244,7 +242,7 @@ class StudyRun:
         recipe = build_recipe(spec, best, signal, confirmed, task=task, objective=objective)
         save_recipe(self._folder, recipe)
 
-    def _confirmations(self, title: str, specs: list[TrialSpec]) -> Phase:
+    def _confirmations(self, title: str, specs: list[TrialSpec]) -> Phases:
         known = {record.key for record in self._storage.confirmations()}
 
         def finish(outcome: Outcome) -> None:
@@ -278,7 +276,7 @@ class StudyRun:
         if outcome.result is not None:
             self._results[outcome.spec.key] = outcome.result
 
-    def _fits(self, title: str, specs: list[TrialSpec], known: set[str], finish: Callable[[Outcome], None]) -> Phase:
+    def _fits(self, title: str, specs: list[TrialSpec], known: set[str], finish: Callable[[Outcome], None]) -> Phases:
         missing = [spec for spec in specs if spec.key not in known]
         if not missing:
             return

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from search.errors import first_line
+from search.errors import WorkersError, first_line
 from search.trial import TrialSpec
 from trainers.checkpoint import CheckpointError
 from trainers.config import FitResult, NetworkConfig, Progress, Status
@@ -274,7 +274,10 @@ class InlineWorkers:
         """Measure here."""
         from trainers.lanes import lanes_that_pay
 
-        rates = self._runner.measure_lanes(self._tasks[digest], network)
+        try:
+            rates = self._runner.measure_lanes(self._tasks[digest], network)
+        except Exception as error:  # the worker's edge, as on Ray
+            raise WorkersError(f"a worker cannot measure its lanes: {first_line(error)}") from error
         self.lanes = lanes_that_pay(rates)
         return rates
 

@@ -36,6 +36,7 @@ class Adam:
         """One update of the parameters, in place."""
         self._step += 1
         grads = [param.grad for param in self._params.values() if param.grad is not None]
+        assert len(grads) == len(self._params), "every parameter must have its gradient beside it"
         torch._fused_adam_(
             list(self._params.values()),
             grads,

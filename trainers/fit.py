@@ -32,8 +32,8 @@ from trainers.tasks import Task
 CPU_ROWS = 2_048
 """Rows of a pass on a CPU, where the activations of a chunk then stay in cache."""
 
-CUDA_ROWS = 65_536
-"""Rows of a pass on a GPU, in all lanes together: they bound the memory."""
+CUDA_ROWS = 16_384
+"""Rows of a pass in each lane on a GPU, where they bound the memory: half the lanes need half of it."""
 
 
 class FitStack:
@@ -61,7 +61,7 @@ class FitStack:
         self._key = stack_key(shape)
         on_cuda = self.device.type == "cuda"
         at_once = num_lanes if (on_cuda if is_batched is None else is_batched) else 1
-        self._rows = max(1, CUDA_ROWS // at_once) if on_cuda else CPU_ROWS
+        self._rows = CUDA_ROWS if on_cuda else CPU_ROWS
         is_whole = len(task.trained) == len(task.coordinates)
         x = torch.from_numpy(task.coordinates if is_whole else task.coordinates[task.trained]).to(self.device)
         y = torch.from_numpy(task.targets).to(self.device)

@@ -29,6 +29,7 @@ def measure_lanes(task: Task, network: NetworkConfig, device: str) -> dict[int, 
         except Exception as error:
             if not is_out_of_memory(error) or not rates:
                 raise
+        if lanes not in rates:  # here, where the exception no longer holds what its frames had
             release_memory()
             break
         if rates[lanes] < PAYS * rates.get(lanes // 2, 0.0):
@@ -54,4 +55,5 @@ def _rate(task: Task, network: NetworkConfig, lanes: int, device: str) -> float:
     while done < WARM_UP_STEPS + MEASURED_STEPS or time.perf_counter() - began < MEASURED_SECONDS:
         done += 1
         stack.advance(dict.fromkeys(range(lanes), done))
+        assert stack.progress(0).step == done, "a lane that has ended takes no time"
     return lanes * (done - WARM_UP_STEPS) / (time.perf_counter() - began)

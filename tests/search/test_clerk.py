@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
+import search.clerk
 from search.clerk import Clerk
 
 
@@ -55,6 +57,44 @@ def test_an_exception_surfaces_in_the_loop_and_nothing_is_done_after_it() -> Non
     with pytest.raises(OSError, match="no space left"):
         loop()
     assert done == ["before"]
+
+
+def test_after_a_failure_nothing_that_is_given_later_is_done_and_the_first_failure_stays() -> None:
+    done: list[str] = []
+
+    def fail(words: str) -> None:
+        raise OSError(words)
+
+    def loop() -> None:
+        with Clerk(lambda: None, nullcontext) as clerk:
+            clerk.do([lambda: fail("the first")])
+            clerk.wait(5.0)
+            clerk.do([lambda: done.append("after"), lambda: fail("another")])
+            clerk.wait(5.0)
+            settle(clerk)
+
+    with pytest.raises(OSError, match="the first"):
+        loop()
+    assert done == []
+
+
+def test_what_is_written_goes_to_disk_though_more_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search.clerk, "GROUP_SECONDS", 0.02)
+    groups: list[int] = []
+
+    @contextmanager
+    def writing() -> Iterator[None]:
+        groups.append(0)
+        yield
+
+    def write() -> None:
+        groups[-1] += 1
+        time.sleep(0.005)
+
+    with Clerk(lambda: None, writing) as clerk:
+        clerk.do([write] * 40)
+    assert sum(groups) == 40
+    assert len(groups) > 3
 
 
 def test_what_was_given_is_done_before_it_ends_and_nothing_more_is_drawn() -> None:
