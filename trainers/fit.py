@@ -66,7 +66,7 @@ class FitStack:
         x = torch.from_numpy(task.coordinates if is_whole else task.coordinates[task.trained]).to(self.device)
         y = torch.from_numpy(task.targets).to(self.device)
         architecture = architecture_of(shape)
-        eager = FullBatch(architecture.forward(shape), x, y, self._rows)
+        eager = FullBatch(architecture.forward(shape), x, y, self._rows, is_shared=architecture.is_static)
         self._batches = [
             _Batch(at_once, GraphedFullBatch(eager) if on_cuda and architecture.is_static else eager)
             for _ in range(num_lanes // at_once)

@@ -118,6 +118,21 @@ def test_a_fit_without_decay_keeps_its_rate(small: Task, network: NetworkConfig)
     assert [value for _, value in curve] == pytest.approx(literal_fit(small, network, fit, seed=1), abs=0.01)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_share_the_chunks_of_a_pass_and_agree_with_one(threads: int) -> None:
+    task, network, fit = clip(7000), network_named("siren2", width=16), FitConfig(steps=20, lr=1e-3)
+    alone = fit_network(task, network, fit, seed=1)
+    torch.set_num_threads(threads)
+    try:
+        shared, again = (fit_network(task, network, fit, seed=1) for _ in range(2))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
+    assert_same(shared, again)
+    expected = [value for _, value in alone.progress.curve]
+    assert [value for _, value in shared.progress.curve] == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_fit_is_the_same_every_time(small: Task, network: NetworkConfig, brief: FitConfig) -> None:
     assert_same(fit_network(small, network, brief, seed=3), fit_network(small, network, brief, seed=3))
 
