@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 32 --deterministic
+DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 48 --deterministic
 
 .PHONY: demo test lint bench bench-search clean
 

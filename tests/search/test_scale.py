@@ -47,7 +47,7 @@ def told_study(num: int) -> tuple[History, list[optuna.trial.FrozenTrial]]:
             optuna.trial.create_trial(
                 params=dict(proposal.params),
                 distributions=dict(proposal.distributions),
-                value=-abs(proposal.params["s1"] - 0.1),
+                value=-abs(proposal.params["root_s1"] - 0.1),
             )
         )
         history.tell(study.get_trials(deepcopy=False)[-1])
