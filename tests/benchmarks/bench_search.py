@@ -28,7 +28,7 @@ import optuna
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fits import KeptFits, KeptWorkers
+from fits import KeptFits, KeptWorkers, read_entries
 from paired import Row, print_rows
 
 from search.config import StudySpec
@@ -222,9 +222,7 @@ def plan(source: str, seed: int, arm: Arm) -> Plan:
 
 def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Entries of results files."""
-    return [
-        json.loads(line) for path in paths if path.exists() for line in path.read_text(encoding="utf-8").splitlines()
-    ]
+    return [entry for path in paths for entry in read_entries(path)]
 
 
 def interval(first: Sequence[float], second: Sequence[float]) -> tuple[str, float]:

@@ -30,10 +30,8 @@ class KeptFits:
         self._path = path
         self._known: dict[tuple[str, int], Progress] = {}
         self._live: tuple[str, FitStack] | None = None
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                entry = json.loads(line)
-                self._remember(entry["fit"], _to_progress(entry["progress"]))
+        for entry in read_entries(path):
+            self._remember(entry["fit"], _to_progress(entry["progress"]))
 
     def progress(self, network: NetworkConfig, fit: FitConfig, seed: int, step: int) -> Progress:
         """Where the fit stands at `step`, or where it ended before."""
@@ -101,6 +99,17 @@ class KeptWorkers:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def read_entries(path: Path) -> list[dict[str, Any]]:
+    """The JSON lines of a file, none where it is not there; a last line that a crash tore is cut off."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def _key_of(network: NetworkConfig, fit: FitConfig, seed: int) -> str:
