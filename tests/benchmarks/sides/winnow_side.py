@@ -12,13 +12,13 @@ from search.run import run_study
 
 
 class Phases(Display):
-    """When each phase began."""
+    """When each phase began: `search`, and the first round of `selection`."""
 
     def __init__(self) -> None:
         self.began: dict[str, float] = {}
 
-    def phase(self, title: str, total: int, done: int = 0) -> None:
-        self.began[title] = time.monotonic()
+    def phase(self, study: str, title: str, total: int, done: int = 0) -> None:
+        self.began.setdefault(title.partition(" ")[0], time.monotonic())
 
 
 def main() -> None:
