@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,7 +129,7 @@ def fit(
         steps=spec.fit.steps,
         seeds=seeds,
         study_seed=spec.search.seed,
-        threads=options["cpus_per_worker"] or os.cpu_count() or 1,
+        threads=options["cpus_per_worker"] or 1,
         watch=None if as_json else _say_fit,
     )
     if as_json:
