@@ -263,7 +263,7 @@ def test_an_interrupted_study_resumes_under_its_own_numbers_and_leaves_nothing_r
 ) -> None:
     store = tmp_path / "store"
     command = [sys.executable, "-m", "search", "run", str(clip), "--name", "small", "--store", str(store)]
-    command += ["--width", "64", "--depth", "2", "--steps", "1500", "--trials", "6", "--confirm", "0", "--workers", "0"]
+    command += ["--width", "64", "--depth", "2", "--steps", "3000", "--trials", "6", "--confirm", "0", "--workers", "0"]
     process = subprocess.Popen([*command], stderr=subprocess.PIPE, text=True)
     journal = store / "journal.log"
     deadline = time.monotonic() + 120
@@ -271,7 +271,7 @@ def test_an_interrupted_study_resumes_under_its_own_numbers_and_leaves_nothing_r
         if journal.exists() and '"search/' in journal.read_text():
             break
         time.sleep(0.05)
-    time.sleep(0.3)
+    time.sleep(0.1)  # the first trial is on its way, and not yet at its rung
     process.send_signal(system_signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
