@@ -13,6 +13,7 @@ from search.trial import Outcome, TrialSpec
 from trainers.config import Progress
 
 Phases = Generator[Source, None, None]
+"""Gives sources of trials; goes on when all of a source's have ended."""
 
 
 class Phased(Protocol):

@@ -151,6 +151,11 @@ class WorkerSettings(_Section):
     )
     address: str | None = Field(None, description="of a running Ray cluster, host:port or ray://host:port")
 
+    @property
+    def first_lanes(self) -> int:
+        """Lanes that a pool begins with; it settles on others where they are to be measured."""
+        return 1 if self.lanes == "auto" else self.lanes
+
 
 class StoreSettings(_Section):
     """Where everything is kept."""

@@ -233,10 +233,9 @@ class Driver:
     def _take(self, event: Event, source: Source) -> list[Job]:
         """Decide what an event means and send the worker on; what is to be written is returned."""
         self._busy.discard(event.worker)
-        if isinstance(event, Lost):
-            return [partial(source.finish, outcome) for outcome in self._take_lost(event)]
-        if isinstance(event, Full):
-            return [partial(source.finish, outcome) for outcome in self._take_full(event)]
+        if not isinstance(event, Report):
+            ended = self._take_lost(event) if isinstance(event, Lost) else self._take_full(event)
+            return [partial(source.finish, outcome) for outcome in ended]
         board = self._boards[event.worker]
         outcomes: list[Outcome] = []
         for lane, failure in event.errors.items():

@@ -77,7 +77,7 @@ class RayWorkers:
     """
 
     def __init__(self, settings: WorkerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
-        self.lanes = 1 if settings.lanes == "auto" else settings.lanes
+        self.lanes = settings.first_lanes
         self._cpus = settings.cpus_per_worker
         self._warn = warn
         self._actors: dict[int, Any] = {}

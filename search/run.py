@@ -136,7 +136,7 @@ def _run_campaign(
 def _build_workers(spec: StudySpec, display: Display) -> Workers:
     settings = spec.workers
     if settings.workers == 0:
-        return InlineWorkers(lanes=1 if settings.lanes == "auto" else settings.lanes, threads=settings.cpus_per_worker)
+        return InlineWorkers(lanes=settings.first_lanes, threads=settings.cpus_per_worker)
     from search.ray_workers import RayWorkers
 
     return RayWorkers(settings, lambda line: display.say(f"warning: {line}"))

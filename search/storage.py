@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import StorageError, StudyError, first_line
 from search.history import History, Proposal
-from search.journal import grouped, open_journal
+from search.journal import open_journal
 from search.objective import Objective
 from search.record import Record, outcome_facts, spec_facts, to_record
 from search.suggest import told_trial
@@ -134,10 +134,6 @@ class StudyStorage:
                 f"study {name!r} holds another experiment ({'; '.join(differences)}); choose another --name"
             )
         return opened
-
-    def writing(self) -> AbstractContextManager[None]:
-        """What is written inside goes to disk together."""
-        return grouped(self._storage)
 
     def facts(self, key: str) -> Any:
         """A JSON-able fact about the study, or None."""

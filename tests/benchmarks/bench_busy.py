@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from paired import Row, print_rows, spread
 
 from search.config import WorkerSettings
 from search.driver import Driver
+from search.journal import grouped
 from search.objective import Objective
 from search.proposals import Proposals
 from search.ray_workers import FitActor, RayWorkers
@@ -147,7 +149,8 @@ def build_setting(trials: int, seconds: float) -> Setting:
 def ours(setting: Setting, folder: Path) -> Calls:
     """The driver and its clerk."""
     calls = Calls()
-    study = StudyStorage.create_or_resume(open_storage(folder, None), "busy/bright", {"objective": "fit"})
+    storage = open_storage(folder, None)
+    study = StudyStorage.create_or_resume(storage, "busy/bright", {"objective": "fit"})
     tracker = Tracker(default_tracking_uri(folder), folder / "artifacts", print)
     view = TrackedStudy(id="busy", campaign="busy", study=study.name, title="bright", params={})
     tracked = tracker.begin(view, [], [], lambda record: [])
@@ -169,7 +172,7 @@ def ours(setting: Setting, folder: Path) -> Calls:
     )
     with timed_workers(calls) as workers:
         workers.share(setting.task.digest, setting.task)
-        assert Driver(workers, threading.Event(), writing=study.writing).run(proposals)
+        assert Driver(workers, threading.Event(), writing=partial(grouped, storage)).run(proposals)
     tracker.close()
     assert len(study.trials()) == setting.trials
     return calls

@@ -17,58 +17,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from paired import Row, paired_ratios, print_rows, spread
-from torch import nn
+from sides.plain import noise, plain_loop
 
 from trainers.config import FitConfig, NetworkConfig
 from trainers.fit import CPU_ROWS, FitStack
-from trainers.networks import initial_tensors
 from trainers.tasks import Task
 
 ASKED = {65_536: 1.7, 16_384: 1.2}
 ASKED_SHARE = 0.65
 ROUND_SECONDS = 2.0
-
-
-def noise(num_samples: int) -> Task:
-    """White noise on a line: what the samples are makes no step slower."""
-    values = np.random.default_rng(0).standard_normal((num_samples, 1)).astype(np.float32)
-    return Task(
-        kind="audio",
-        shape=(num_samples,),
-        coordinates=np.linspace(-1, 1, num_samples, dtype=np.float32)[:, None],
-        values=values / np.abs(values).max(),
-        trained=np.arange(num_samples),
-        targets=values / np.abs(values).max(),
-        held=np.zeros(0, dtype=np.int64),
-    )
-
-
-def plain_loop(task: Task, network: NetworkConfig, fit: FitConfig) -> Callable[[int], list[float]]:
-    """What one writes without thinking of speed: makes so many steps and returns their losses."""
-    tensors = initial_tensors(network, 0)
-    linears = nn.ModuleList()
-    for layer in range(network.depth + 1):
-        weight, bias = tensors[f"weight{layer}"].float(), tensors[f"bias{layer}"].float()
-        linear = nn.Linear(weight.shape[1], weight.shape[0])
-        linear.load_state_dict({"weight": weight, "bias": bias})
-        linears.append(linear)
-    x, y = torch.from_numpy(task.coordinates), torch.from_numpy(task.targets)
-    optimiser = torch.optim.Adam(linears.parameters(), lr=fit.lr)
-
-    def run(steps: int) -> list[float]:
-        losses = []
-        for _ in range(steps):
-            h = x
-            for linear in linears[:-1]:
-                h = torch.sin(30.0 * linear(h))
-            loss = nn.functional.mse_loss(linears[-1](h), y)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.item())
-        return losses
-
-    return run
 
 
 def our_loop(task: Task, network: NetworkConfig, fit: FitConfig) -> tuple[FitStack, Callable[[int], None]]:

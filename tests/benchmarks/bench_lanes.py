@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 
 import torch
-from bench_fit import noise
 from paired import Row, paired_ratios, print_rows, spread
+from sides.plain import noise
 
 from trainers.config import FitConfig, NetworkConfig
 from trainers.fit import FitStack, fit_network

@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -236,7 +237,7 @@ def search(
         finished=lambda record, outcome: told(record),
     )
     workers.share(task.digest, task)
-    assert Driver(workers, threading.Event(), writing=study.writing).run(proposals)
+    assert Driver(workers, threading.Event(), writing=partial(grouped, storage)).run(proposals)
     return study
 
 
@@ -270,7 +271,7 @@ def run_campaign(spec: StudySpec, workers: SimulatedWorkers) -> StudyStorage:
             runs[-1].keep_facts()
     ended: list[StudyRun] = []
     campaign = Campaign(runs, ended.append, lambda run, error: None)
-    assert Driver(workers, threading.Event(), writing=study.writing).run(campaign)
+    assert Driver(workers, threading.Event(), writing=partial(grouped, storage)).run(campaign)
     assert len(ended) == len(runs)
     tracker.close()
     return study

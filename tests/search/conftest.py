@@ -15,6 +15,8 @@ import soundfile
 from search.cli import main
 from search.config import StudySpec
 from search.trial import TrialBuilder
+from spaces.parameters import Choice, Float
+from spaces.space import Space
 from trainers.signals import Crop, Signal, read_signal
 from trainers.tasks import Task, build_task
 
@@ -32,6 +34,21 @@ def task(signal: Signal) -> Task:
 @pytest.fixture
 def builder(task: Task) -> TrialBuilder:
     return TrialBuilder(task=task.digest, width=16, depth=2, dims=1, channels=1, steps=40, study_seed=0)
+
+
+@pytest.fixture(scope="session")
+def conditional() -> Space:
+    """A space one of whose two kinds has a parameter of its own."""
+    return Space(
+        name="conditional",
+        architecture="siren",
+        parameters=(
+            Choice(name="kind", choices=("a", "b")),
+            Float(name="k", low=0.1, high=5.0, when={"kind": ("a",)}),
+            Float(name="lr", low=1e-4, high=1e-2, log=True),
+        ),
+        defaults={"kind": "a", "k": 1.0, "lr": 1e-4},
+    )
 
 
 def write_clip(folder: Path) -> Path:

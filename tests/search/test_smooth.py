@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.smooth import smoothed_db
-from spaces.parameters import Choice, Float
+from spaces.parameters import Float
 from spaces.space import Space
 
 LINE = Space(
@@ -44,19 +44,9 @@ def test_an_easy_seed_does_not_favour_who_met_it() -> None:
     assert smoothed_db(LINE, POINTS[:6], scores) == pytest.approx([40.0, 41.0, 42.0, 43.0, 44.0, 45.0])
 
 
-def test_points_of_a_conditional_space_keep_their_own_means() -> None:
-    space = Space(
-        name="two",
-        architecture="siren",
-        parameters=(
-            Choice(name="kind", choices=("a", "b")),
-            Float(name="k", low=0.1, high=5.0, when={"kind": ("a",)}),
-            Float(name="lr", low=1e-4, high=1e-2, log=True),
-        ),
-        defaults={"kind": "a", "k": 1.0, "lr": 1e-4},
-    )
+def test_points_of_a_conditional_space_keep_their_own_means(conditional: Space) -> None:
     points = [{"kind": "a", "k": 1.0, "lr": 1e-3}] * 10 + [{"kind": "b", "lr": 1e-3}] * 10
-    assert smoothed_db(space, points, [{0: float(score)} for score in range(20)]) == list(range(20))
+    assert smoothed_db(conditional, points, [{0: float(score)} for score in range(20)]) == list(range(20))
 
 
 def test_the_same_fits_give_the_same_landscape_bit_for_bit() -> None:

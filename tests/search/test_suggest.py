@@ -96,23 +96,11 @@ class TestEverySpace:
         assert_same(space.from_search(told.params), point)
 
 
-CONDITIONAL = Space(
-    name="conditional",
-    architecture="siren",
-    parameters=(
-        Choice(name="kind", choices=("a", "b")),
-        Float(name="k", low=0.1, high=5.0, when={"kind": ("a",)}),
-        Float(name="lr", low=1e-4, high=1e-2, log=True),
-    ),
-    defaults={"kind": "a", "k": 1.0, "lr": 1e-4},
-)
-
-
-def test_a_conditional_space_is_asked_for_its_active_parameters_alone() -> None:
+def test_a_conditional_space_is_asked_for_its_active_parameters_alone(conditional: Space) -> None:
     study = optuna.create_study(direction="maximize")
     kinds = set()
     for number in range(25):
-        trial, point = ask(study, CONDITIONAL, study_seed=1)
+        trial, point = ask(study, conditional, study_seed=1)
         kinds.add(point["kind"])
         assert ("k" in point) == (point["kind"] == "a")
         assert set(trial.params) == set(point)

@@ -11,28 +11,19 @@ Prints the peak in MiB.
 from __future__ import annotations
 
 import sys
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import torch
+from plain import noise, plain_loop
 
 from search.config import WorkerSettings
 from search.ray_workers import RayWorkers
 from search.trial import Purpose, TrialSpec
 from search.workers import Report, Segment, Start
 from trainers.config import FitConfig, NetworkConfig
-from trainers.scaling import build_signal
-from trainers.signals import Signal
-from trainers.tasks import Task, build_task
+from trainers.tasks import Task
 
 DEPTH = 4
-W = 30.0
-
-
-def noise(samples: int) -> Signal:
-    raw = np.random.default_rng(0).standard_normal((samples, 1))
-    return build_signal(raw, kind="audio", name="noise", source="noise", start=(0,), total=(samples,), rate_hz=44_100.0)
 
 
 def fit_by_winnow(task: Task, width: int, steps: int) -> float:
@@ -67,18 +58,8 @@ def fit_by_winnow(task: Task, width: int, steps: int) -> float:
 
 def fit_plainly(task: Task, width: int, steps: int) -> float:
     torch.set_num_threads(1)
-    x, y = torch.from_numpy(task.coordinates), torch.from_numpy(task.targets)
-    sizes = [1, *[width] * DEPTH, 1]
-    layers = [torch.nn.Linear(*pair) for pair in pairwise(sizes)]
-    optimiser = torch.optim.Adam([tensor for layer in layers for tensor in layer.parameters()], lr=1e-4, fused=True)
-    for _ in range(steps):
-        h = x
-        for layer in layers[:-1]:
-            h = torch.sin(W * layer(h))
-        loss = (layers[-1](h) - y).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    network = NetworkConfig(architecture="siren", width=width, depth=DEPTH)
+    plain_loop(task, network, FitConfig(steps=steps, lr=1e-4))(steps)
     return peak_mib(Path("/proc/self"))
 
 
@@ -97,7 +78,7 @@ def is_worker(process: Path) -> bool:
 def main() -> None:
     side, samples, width, steps = sys.argv[1], *map(int, sys.argv[2:5])
     fit = {"winnow": fit_by_winnow, "plain": fit_plainly}[side]
-    sys.stdout.write(f"{fit(build_task(noise(samples)), width, steps):.0f}\n")
+    sys.stdout.write(f"{fit(noise(samples), width, steps):.0f}\n")
 
 
 if __name__ == "__main__":
