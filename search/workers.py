@@ -149,6 +149,9 @@ class LaneRunner:
     def __init__(self, *, threads: int, device: str) -> None:
         import torch
 
+        from trainers.memory import keep_freed_memory
+
+        keep_freed_memory()
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(threads)
         self._num_lanes = 1

@@ -57,20 +57,22 @@ def _linear_gradients(ctx: Any, dz: Tensor, h: Tensor, W: Tensor) -> tuple[Tenso
 
 
 class _Sine(torch.autograd.Function):
-    """sin(h W^T + b), keeping the argument and not the sine: one temporary less than autograd's own."""
+    """sin(w (h W^T + b)), keeping the argument and not the sine: one temporary less than autograd's own."""
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, W: Tensor, b: Tensor) -> Tensor:
-        z = linear(h, W, b)
-        ctx.save_for_backward(h, W, z)
+    def forward(ctx: Any, h: Tensor, W: Tensor, b: Tensor, w: Tensor) -> Tensor:
+        scaled = W * w[:, None, None]
+        z = linear(h, scaled, b * w[:, None])
+        ctx.save_for_backward(h, scaled, z, w)
         return sin(z)
 
     @staticmethod
     @once_differentiable  # z is kept as a number: a second derivative would silently lack it
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        h, W, z = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        h, scaled, z, w = ctx.saved_tensors
         dz = cos(z).mul_(grads[0])
-        return _linear_gradients(ctx, dz, h, W)
+        dh, dW, db = _linear_gradients(ctx, dz, h, scaled)
+        return dh, dW.mul_(w[:, None, None]), db.mul_(w[:, None]), None
 
 
 def sine(h: Tensor, W: Tensor, b: Tensor, w: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ def sine(h: Tensor, W: Tensor, b: Tensor, w: Tensor) -> Tensor:
 
     w, (K,), is multiplied into weights and biases, which are smaller than the activations.
     """
-    return _Sine.apply(h, W * w[:, None, None], b * w[:, None])  # type: ignore[no-any-return,no-untyped-call]
+    return _Sine.apply(h, W, b, w)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Relu(torch.autograd.Function):

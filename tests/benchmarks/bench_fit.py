@@ -2,9 +2,10 @@
 
     python tests/benchmarks/bench_fit.py [--rounds 5] [--threads 2] [--width 222] [--depth 4]
 
-Every round times both on the same samples and the same first weights, in turn; then products of one chunk's size, whose
-rate is what the machine has to give. Operations of a step: 2 N (dims W + (depth - 1) W^2 + W) forward, twice that
-backward, but for the gradient of the coordinates, which nobody needs.
+Every round times both on the same samples and the same first weights, in turn, each in a process of its own (ours is
+set up as a worker's is); then products of one chunk's size, whose rate is what the machine has to give. Operations of a
+step: 2 N (dims W + (depth - 1) W^2 + W) forward, twice that backward, but for the gradient of the coordinates, which
+nobody needs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ from sides.plain import noise, plain_loop
 
 from trainers.config import FitConfig, NetworkConfig
 from trainers.fit import CPU_ROWS, FitStack
+from trainers.memory import keep_freed_memory
 from trainers.tasks import Task
 
 ASKED = {65_536: 1.7, 16_384: 1.2}
@@ -42,6 +46,64 @@ def seconds_of(run: Callable[[], object]) -> float:
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
+
+
+class Side:
+    """One of both in a process of its own; a context manager.
+
+    Args:
+        begin: run there first; what it gives is kept there and called with a number of steps.
+        task, network: what is fitted.
+        threads: of torch.
+    """
+
+    _run: Callable[[int], object]
+
+    def __init__(
+        self,
+        begin: Callable[[Task, NetworkConfig], Callable[[int], object]],
+        task: Task,
+        network: NetworkConfig,
+        threads: int,
+    ) -> None:
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), Side._begin, (begin, task, network, threads))
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def seconds(self, steps: int) -> float:
+        """Of so many steps."""
+        return self._pool.submit(Side._seconds, steps).result()
+
+    @staticmethod
+    def _begin(
+        begin: Callable[[Task, NetworkConfig], Callable[[int], object]],
+        task: Task,
+        network: NetworkConfig,
+        threads: int,
+    ) -> None:
+        torch.set_num_threads(threads)
+        Side._run = staticmethod(begin(task, network))
+        Side._run(2)
+
+    @staticmethod
+    def _seconds(steps: int) -> float:
+        return seconds_of(lambda: Side._run(steps))
+
+
+ENDLESS = FitConfig(steps=10**6, lr=1e-4)
+
+
+def begin_ours(task: Task, network: NetworkConfig) -> Callable[[int], object]:
+    keep_freed_memory()
+    return our_loop(task, network, ENDLESS)[1]
+
+
+def begin_plain(task: Task, network: NetworkConfig) -> Callable[[int], object]:
+    return plain_loop(task, network, ENDLESS)
 
 
 def product_rate(width: int) -> float:
@@ -76,22 +138,24 @@ def main() -> None:
     for num_samples, asked in ASKED.items():
         task = noise(num_samples)
         apart = difference_db(task, network, fit)
-        endless = FitConfig(steps=10**6, lr=1e-4)
-        plain, (_, ours) = plain_loop(task, network, endless), our_loop(task, network, endless)
-        steps = max(2, round(ROUND_SECONDS / seconds_of(lambda run=ours: run(1))))
-        plain(1)
-        shares: list[float] = []
-        forward = 2 * num_samples * (width + (depth - 1) * width**2 + width)
-        operations = steps * (3 * forward - 2 * num_samples * width)
+        with (
+            Side(begin_ours, task, network, options.threads) as ours,
+            Side(begin_plain, task, network, options.threads) as plain,
+        ):
+            steps = max(2, round(ROUND_SECONDS / ours.seconds(1)))
+            plain.seconds(1)
+            forward = 2 * num_samples * (width + (depth - 1) * width**2 + width)
+            operations = steps * (3 * forward - 2 * num_samples * width)
+            shares: list[float] = []
 
-        def our_seconds(run: Callable[[int], None] = ours, steps: int = steps, operations: int = operations) -> float:
-            seconds = seconds_of(lambda: run(steps))
-            shares.append(operations / seconds / product_rate(width))  # noqa: B023
-            return seconds
+            def our_seconds(ours: Side = ours, steps: int = steps, operations: int = operations) -> float:
+                seconds = ours.seconds(steps)
+                shares.append(operations / seconds / product_rate(width))  # noqa: B023
+                return seconds
 
-        own, other, ratios = paired_ratios(
-            our_seconds, lambda run=plain, steps=steps: seconds_of(lambda: run(steps)), options.rounds
-        )
+            own, other, ratios = paired_ratios(
+                our_seconds, lambda plain=plain, steps=steps: plain.seconds(steps), options.rounds
+            )
         ratio, share = statistics.median(ratios), statistics.median(shares)
         rows.append(
             Row(
