@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search.config import StoreSettings, StudySpec, read_spec
-from search.errors import InputError, Interrupted, NothingFoundError, UsageError, WorldError, without_credentials
+from search.errors import InputError, Interrupted, NothingFoundError, UsageError, WorldError, one_line, redact
 from search.options import given, section_options
 from search.plugins import load_plugins
 
@@ -96,7 +97,9 @@ def _spell_grid(entry: Mapping[str, Any]) -> str:
 @section_options("search", "space")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="a parameter's value; repeatable")
 @click.option("--heuristic", help="takes what --set leaves open from this heuristic")
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="fits, each with its own seed")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100_000), default=1, show_default=True, help="fits, each with its own seed"
+)
 @section_options("search", "seed", "plugin")
 @section_options("signal")
 @section_options("task")
@@ -202,7 +205,7 @@ def _print_summaries(document: Mapping[str, Any], spec: StudySpec) -> None:
         console.print(sentence_of(summary), markup=False, soft_wrap=True)
         console.print(f"pictures: {spec.store.store / 'studies' / summary['study']}", markup=False, soft_wrap=True)
         console.print(f"weights:  winnow export {summary['study']}{store}", markup=False, soft_wrap=True)
-    where = f"at {without_credentials(spec.store.tracking_uri)}" if spec.store.tracking_uri else f"winnow ui{store}"
+    where = f"at {redact(spec.store.tracking_uri)}" if spec.store.tracking_uri else f"winnow ui{store}"
     console.print(f"MLflow:   {where}", markup=False, soft_wrap=True)
 
 
@@ -284,8 +287,8 @@ def main() -> None:
     except Exception as error:  # the outermost edge: what is known gets its line, the rest its traceback
         known = _known(error)
         if known is None:
-            raise
-        code = known
+            click.echo(redact(traceback.format_exc()), err=True, nl=False)
+        code = WORLD_FAILED if known is None else known
     sys.stdout.flush()
     sys.exit(code)
 
@@ -298,7 +301,7 @@ def _known(error: Exception) -> int | None:
     from trainers.signals import SignalError
 
     if isinstance(error, Interrupted):
-        click.echo(f"interrupted: {error}; the same command continues", err=True)
+        click.echo(f"interrupted: {one_line(str(error))}; the same command continues", err=True)
         return INTERRUPTED
     if isinstance(error, InputError):
         return [_fail(line, WRONG_USAGE) for line in error.lines][-1]
@@ -310,8 +313,7 @@ def _known(error: Exception) -> int | None:
 
 
 def _fail(message: str, code: int) -> int:
-    line = without_credentials(" ".join(message.split()))
-    click.echo(f"error: {line}", err=True)
+    click.echo(f"error: {one_line(message)}", err=True)
     return code
 
 

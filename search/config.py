@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from search.errors import SpecError
 
@@ -27,6 +27,15 @@ NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_a_truth_where_one_is_asked(cls, value: object, info: ValidationInfo) -> object:
+        """Pydantic takes true for 1 and "no" for false."""
+        is_asked = cls.model_fields[str(info.field_name)].annotation is bool
+        if isinstance(value, bool) is not is_asked and (is_asked or isinstance(value, bool)):
+            raise ValueError(f"{info.field_name} must {'' if is_asked else 'not '}be true or false")
+        return value
 
 
 class SignalSettings(_Section):
@@ -272,12 +281,16 @@ def read_spec(path: Path | None, given: Mapping[str, Mapping[str, Any]]) -> Stud
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait, a device may never end
+            raise SpecError(f"{path}: cannot be read: a config must be a regular file")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise SpecError(f"{path}: must be TOML, but: it is nested too deeply") from None
+    except ValueError as error:  # a TOMLDecodeError, or Python's own of a number with thousands of digits
         raise SpecError(f"{path}: must be TOML, but: {error}") from error
 
 

@@ -57,9 +57,33 @@ class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it
 def first_line(error: BaseException) -> str:
     """What an exception of a library says, in one line and without the credentials of the addresses in it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return without_credentials(lines[0])
+    return redact(lines[0])
 
 
-def without_credentials(text: str) -> str:
-    """`text` with `user:password@` and queries, which may hold tokens, taken out of its addresses."""
-    return re.sub(r"(://[^\s?]*)\?[^\s'\")]+", r"\1?***", re.sub(r"(?<=://)\S*@", "***@", text))
+def one_line(message: str) -> str:
+    """`message` as one line that a terminal takes for text: no credentials, line ends or control characters.
+
+    File names may hold any character, also those that clear a screen or fake a line.
+    """
+    line = " ".join(redact(message).split())
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+
+
+_USER = re.compile(r"(?<=://)(?!/)\S*@|(?<=//)[^\s/@]*:\S*@")
+_QUERY = re.compile(r"(://[^\s?]*)\?[^\s'\")]+")
+_SECRET = re.compile(
+    r"(\w*(?:password|passwd|pwd|passphrase|token|secret|api_?key|access_?key|signature|credential)\w*['\"]?\s?=\s?['\"]?)"
+    r"(?!\*\*\*)[^\s'\"&,;)]+",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w\-.~+/]{8,}=*")
+
+
+def redact(text: str) -> str:
+    """`text` with what may be credentials as `***`, for all that is logged, stored or shown.
+
+    These are `user:password@` and the query of an address, `password=...`, `token=...` and their like wherever they
+    stand, and HTTP's `Bearer ...`. What has been redacted stays as it is.
+    """
+    text = _QUERY.sub(r"\1?***", _USER.sub("***@", text))
+    return _BEARER.sub(r"\1 ***", _SECRET.sub(r"\1***", text))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from search.errors import StorageError
 from search.folder import RECIPE, RECONSTRUCTION, SNIPPET, SOUNDS, TARGET, VIEWS, WEIGHTS
 from search.objective import Objective
 from search.record import Record
@@ -95,6 +99,35 @@ def has_weights_of(folder: Path, spec: TrialSpec) -> bool:
     is_same = facts.get("seed") == spec.seed and facts.get("point") == dict(spec.point)
     names = facts.get("files", ())
     return is_same and bool(names) and all((folder / name).exists() for name in names)
+
+
+def read_winner(folder: Path) -> dict[str, bytes]:
+    """What `winnow export` writes, by name, checked: disks fail, and others may have put something else there.
+
+    Raises:
+        FileNotFoundError: there is no winner yet.
+        StorageError: a file is not what it should be.
+    """
+    contents = {name: (folder / name).read_bytes() for name in (WEIGHTS, RECIPE, SNIPPET, TARGET)}
+    try:
+        unpack(contents[WEIGHTS])
+    except CheckpointError as error:
+        raise _damaged(folder / WEIGHTS, str(error)) from error
+    try:
+        found = json.loads(contents[RECIPE]).get("format")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(folder / RECIPE, f"a recipe must be a JSON object, but: {error}") from error
+    if found != RECIPE_FORMAT:
+        raise _damaged(folder / RECIPE, f"a recipe must be of format {RECIPE_FORMAT}, but got {found!r}")
+    try:
+        np.load(BytesIO(contents[TARGET]), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise _damaged(folder / TARGET, f"a target must be an array, but: {error}") from error
+    return contents
+
+
+def _damaged(path: Path, what: str) -> StorageError:
+    return StorageError(f"{path} is damaged: {what}; the study's command writes it anew")
 
 
 def kept_files(folder: Path) -> list[Path]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
+
+from search.errors import StorageError, StudyError
 
 WEIGHTS, RECIPE, SNIPPET = "winner.safetensors", "recipe.json", "snippet.py"
 RECONSTRUCTION, TARGET = "reconstruction.npy", "target.npy"
@@ -14,6 +18,30 @@ LANDSCAPE, CURVES, FRONT, SPECTRA, COMPARISON = (
 CHECKPOINTS, DIAGNOSES, LOCK = "checkpoints", "diagnoses", "driver.lock"
 
 
+NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Between the slashes of a study's name: no `..`, nothing absolute, nothing that a shell or terminal takes for more."""
+
+
 def study_folder(store: Path, name: str) -> Path:
-    """Where a study keeps its files."""
-    return store / "studies" / name
+    """Where a study keeps its files: within the store, whatever its name says and whatever lies there.
+
+    Raises:
+        StudyError: a name that is none of ours; a storage that others write may hold any.
+        StorageError: a link in the store, which would have files written or read elsewhere.
+    """
+    parts = name.split("/")
+    if len(parts) > 2 or not all(NAME_PART.fullmatch(part) for part in parts):
+        raise StudyError(f"a study must be called NAME/FILE of letters, digits, '.', '_' and '-', but got {name!r}")
+    folder = store.joinpath("studies", *parts)
+    own = [store / "journal.log", store / "mlflow.db", store / "artifacts", store / "artifacts" / parts[0]]
+    for path in (*own, store / "studies", store / "studies" / parts[0], folder):
+        _refuse_link(path)
+    for inner, folders, files in os.walk(folder):
+        for found in (*folders, *files):
+            _refuse_link(Path(inner, found))
+    return folder
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise StorageError(f"a store must hold its files itself, but {path} is a link to {path.readlink()}")

@@ -44,7 +44,7 @@ def draw_study(folder: Path, plan: Plan, storage: StudyStorage, found: Record) -
 
 
 def _draw_samples(folder: Path, plan: Plan, title: str) -> list[Path]:
-    target, output = (np.load(folder / name) for name in (TARGET, RECONSTRUCTION))
+    target, output = (np.load(folder / name, allow_pickle=False) for name in (TARGET, RECONSTRUCTION))
     signal = plan.signal
     # The published centroid of other kinds is that of the samples in a row, no radial frequency.
     centroid = plan.spectrum.centroid if signal.kind == "audio" else None

@@ -1,37 +1,25 @@
-"""Persistent Ray actors as Workers: the only door to ray."""
+"""Persistent Ray actors as Workers."""
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 from ray import cloudpickle
 from ray import exceptions as ray_exceptions
 
-import search
-import spaces
-import trainers
 from search.config import WorkerSettings
 from search.errors import WorkersError, first_line
 from search.plugins import loaded_plugins, own_architectures
+from search.ray_session import connect
 from search.workers import Event, Full, LaneRunner, Lost, Report, Segment, pick_device
 from trainers.config import NetworkConfig
 from trainers.tasks import Task
 
 if TYPE_CHECKING:
     from trainers.networks import Architecture
-
-PROBE_SECONDS = 5.0
-"""Within which something must listen at an address: ray.init itself retries for minutes."""
 
 WAIT_ALOUD_SECONDS = 20.0
 """After which a study without any worker says that it waits for room."""
@@ -86,7 +74,7 @@ class RayWorkers:
         self._tasks: dict[str, Any] = {}
         self._next_id = self._starts_lost = 0
         self._asked = time.monotonic()
-        self._owns_ray = _connect(settings)
+        self._leave = connect(settings)
         for module in loaded_plugins():
             cloudpickle.register_pickle_by_value(module)  # a worker cannot import it
         total = ray.cluster_resources()
@@ -158,12 +146,11 @@ class RayWorkers:
         self._add()
 
     def close(self) -> None:
-        """Kill the actors; stop Ray where this process started it."""
+        """Kill the actors; leave Ray, or stop it where this process started it."""
         for actor in self._actors.values():
             ray.kill(actor)
         self._actors.clear()
-        if self._owns_ray:
-            ray.shutdown()
+        self._leave()
 
     def _add(self) -> None:
         worker, self._next_id = self._next_id, self._next_id + 1
@@ -201,44 +188,3 @@ class RayWorkers:
         except ray_exceptions.RayError as error:
             return Lost(worker=worker, failure=f"{type(error).__name__}: {first_line(error)}", is_ours=False)
         return report
-
-
-def _connect(settings: WorkerSettings) -> bool:
-    """Make sure that Ray is there; whether this process owns it."""
-    if settings.address is not None:
-        _probe(settings.address)
-    if ray.is_initialized():
-        return False
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if settings.address is None:
-            num_cpus = max(os.cpu_count() or 1, (settings.workers or 0) * settings.cpus_per_worker)
-            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
-        else:
-            # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
-            modules: list[ModuleType] = [spaces, trainers, search]
-            ray.init(address=settings.address, runtime_env={"py_modules": modules}, **quiet)
-    except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
-        if settings.address is None:
-            raise WorkersError(f"Ray cannot start here: {first_line(error)}") from error
-        hint = "one with token authentication needs RAY_AUTH_MODE=token and its token"
-        raise WorkersError(f"no Ray cluster answers at {settings.address} ({hint}): {first_line(error)}") from error
-    return True
-
-
-def _probe(address: str) -> None:
-    """Fail at once where nothing listens."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or not port:
-        if address == "auto":
-            return
-        raise WorkersError(f"an address must be host:port or ray://host:port, but got {address!r}")
-    try:
-        with socket.create_connection((host, port), timeout=PROBE_SECONDS):
-            return
-    except OSError as error:
-        raise WorkersError(f"no Ray cluster answers at {address}: {error}") from error

@@ -8,13 +8,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from search.errors import StorageError, StudyError
-from search.folder import LOCK, RECIPE, SNIPPET, TARGET, WEIGHTS, study_folder
+from search.export import read_winner
+from search.folder import LOCK, study_folder
 from search.storage import StudyStorage, open_storage, study_names
 from search.summary import summarise
 from trainers.checkpoint import write_atomically
-
-EXPORTED = (WEIGHTS, RECIPE, SNIPPET, TARGET)
-"""What `winnow export` writes."""
 
 
 def find_studies(store: Path, storage_url: str | None, name: str | None) -> list[StudyStorage]:
@@ -62,17 +60,18 @@ def export_winner(store: Path, storage_url: str | None, name: str, out: Path) ->
 
     Raises:
         StudyError: no such study, several of that name, or none that has a winner yet.
-        StorageError: `out` cannot be written.
+        StorageError: a file of the winner is damaged, or `out` cannot be written.
     """
     studies = find_studies(store, storage_url, name)
     if len(studies) > 1:
         raise StudyError(f"one study must be named, but {name!r} has {', '.join(study.name for study in studies)}")
-    folder = study_folder(store, studies[0].name)
-    if not all((folder / file).exists() for file in EXPORTED):
-        raise StudyError(f"study {studies[0].name!r} has no winner yet: its command must run to its end")
     try:
-        for file in EXPORTED:
-            write_atomically(out / file, (folder / file).read_bytes())
+        contents = read_winner(study_folder(store, studies[0].name))
+    except FileNotFoundError:
+        raise StudyError(f"study {studies[0].name!r} has no winner yet: its command must run to its end") from None
+    try:
+        for file, content in contents.items():
+            write_atomically(out / file, content)
     except OSError as error:
         raise StorageError(f"--out must be a writable folder, but: {error}") from error
-    return [out / file for file in EXPORTED]
+    return [out / file for file in contents]

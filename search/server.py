@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from search.errors import ServerError, StudyError
+from search.errors import ServerError, StudyError, UsageError, first_line
 from search.tracking import default_tracking_uri, newest_experiment
 
 
@@ -18,23 +19,33 @@ def serve_ui(store: Path, host: str, port: int) -> None:
 
     Raises:
         StudyError: the store has nothing to show.
-        ServerError: the port is taken, or the server ended by itself.
+        UsageError: no host.
+        ServerError: the port is taken, the host is not this one, the database is none of MLflow's, or the server
+            ended by itself.
     """
     if not (store / "mlflow.db").exists():
         raise StudyError(f"there is nothing to show at {store}: run a study first, or name its --store")
+    if not host:
+        raise UsageError("a host must be named, but it is empty, which would be every address of this machine")
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-    except OSError as error:
-        raise ServerError(
-            f"{host}:{port} cannot be opened ({error.strerror or error}); choose another --port"
-        ) from error
+            is_loopback = ipaddress.ip_address(probe.getsockname()[0]).is_loopback
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ServerError(f"{host}:{port} cannot be opened ({reason}); choose another --port or --host") from error
+    try:
+        address = _address(store, host, port)
+    except Exception as error:  # whatever MLflow raises of a database that is none of its own
+        raise ServerError(f"{store / 'mlflow.db'} must be MLflow's database, but: {first_line(error)}") from error
+    if not is_loopback:
+        print(f"warning: whoever reaches {host}:{port} may read and change all runs", file=sys.stderr)  # noqa: T201
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", default_tracking_uri(store)]
     command += ["--default-artifact-root", (store / "artifacts").absolute().as_uri()]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--log-level warning"]
-    print(f"{_address(store, host, port)} (Ctrl-C ends it)", file=sys.stderr)  # noqa: T201
+    print(f"{address} (Ctrl-C ends it)", file=sys.stderr)  # noqa: T201
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts what it puts into the background deaf to SIGINT
         signal.signal(number, signal.default_int_handler)
     # A session of its own: the server has children, which end with it and not by a terminal's Ctrl-C half-way.

@@ -63,8 +63,13 @@ def open_storage(store: Path, url: str | None, *, to_write: bool = True) -> Base
     with storage_errors():
         if url:
             return optuna.storages.get_storage(url)
+        journal = store.absolute() / "journal.log"
         try:
-            return open_journal(store.absolute() / "journal.log", to_write=to_write)
+            if journal.exists() and not journal.is_file():  # a pipe would wait, a device may never end
+                raise StorageError(f"{journal} must be a regular file")
+            return open_journal(journal, to_write=to_write)
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+            raise StorageError(f"{journal} must be Optuna's journal, but: {first_line(error)}") from error
         except OSError as error:
             raise StorageError(f"the store {store} must be a writable folder, but: {error}") from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.config import StudySpec, read_spec
-from search.errors import SpecError, without_credentials
+from search.errors import SpecError, redact
 from trainers.signals import Crop
 
 
@@ -121,4 +121,4 @@ def test_the_default_name_follows_the_settings_that_decide_results() -> None:
     ],
 )
 def test_credentials_are_taken_out_of_what_is_shown(text: str, shown: str) -> None:
-    assert without_credentials(text) == shown
+    assert redact(text) == shown

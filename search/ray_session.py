@@ -1,0 +1,158 @@
+"""Ray for this process: one of its own, which nobody else enters, or the cluster at an address.
+
+A Ray of our own listens on 127.0.0.1 alone and takes only who has its token, drawn anew each time. The token stands in
+the environment of its processes, which other users cannot read, and neither on a command line nor in a file or log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import grpc
+import ray
+from ray import exceptions as ray_exceptions
+from ray._private import ray_constants
+from ray._private.authentication.authentication_utils import is_token_auth_enabled
+from ray._private.grpc_utils import init_grpc_channel
+from ray._raylet import AuthenticationTokenLoader, Config
+
+import search
+import spaces
+import trainers
+from search.config import WorkerSettings
+from search.errors import WorkersError, first_line, redact
+
+PROBE_SECONDS = 5.0
+"""Within which something must answer at an address: ray.init itself retries for minutes."""
+
+MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+"""What every head answers; empty messages ask and answer it."""
+
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def connect(settings: WorkerSettings) -> Callable[[], None]:
+    """Make sure that Ray is there; what ends what was begun for it, which may be called again.
+
+    Raises:
+        WorkersError: Ray cannot start, or no cluster that takes us answers at the address.
+    """
+    if ray.is_initialized():
+        if settings.address is not None:
+            _probe(settings.address)
+        return lambda: None
+    if settings.address is not None:
+        _probe(settings.address)
+        _join(settings.address)
+        return ray.shutdown
+    return _start(max(os.cpu_count() or 1, (settings.workers or 0) * settings.cpus_per_worker))
+
+
+def _start(num_cpus: int) -> Callable[[], None]:
+    """A Ray of our own, with a token of its own unless the user chose one or none."""
+    before = {name: os.environ.get(name) for name in (MODE, TOKEN)}
+    _refuse_unreadable_token()
+    if os.environ.get(MODE, "token").lower() == "token" and TOKEN not in os.environ and TOKEN_PATH not in os.environ:
+        os.environ |= {MODE: "token", TOKEN: secrets.token_hex(32)}
+    _reload_token()
+    ray_constants.ENABLE_RAY_CLUSTER = False  # what Ray does elsewhere than on Linux: 127.0.0.1 and no other address
+
+    def end() -> None:
+        ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = True
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        _reload_token()
+
+    try:
+        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **_QUIET)
+    except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
+        end()
+        raise WorkersError(f"Ray cannot start here: {first_line(error)}") from error
+    except BaseException:
+        end()
+        raise
+    return end
+
+
+def _join(address: str) -> None:
+    # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
+    modules: list[ModuleType] = [spaces, trainers, search]
+    try:
+        ray.init(address=address, runtime_env={"py_modules": modules}, **_QUIET)
+    except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
+        raise WorkersError(f"no Ray cluster answers at {address}: {first_line(error)}") from error
+
+
+def _reload_token() -> None:
+    """Ray reads its variables once, when it is imported or first asked."""
+    Config.initialize("")  # the mode first: a thread that still drains must not look for a token that is gone
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _refuse_unreadable_token() -> None:
+    """Ray aborts the process where it cannot read what RAY_AUTH_TOKEN_PATH names."""
+    path = os.environ.get(TOKEN_PATH)
+    if path is None or os.environ.get(TOKEN):
+        return
+    try:
+        is_empty = not Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise WorkersError(f"{TOKEN_PATH} must name a file with a token, but {path} cannot be read: {error}") from error
+    if is_empty:
+        raise WorkersError(f"{TOKEN_PATH} must name a file with a token, but {path} is empty")
+
+
+def _probe(address: str) -> None:
+    """Fail at once, and say why, where nothing listens, or nothing that takes us."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if address == "auto":
+        return
+    if not host or not port or parts.scheme not in ("", "ray") or parts.path or parts.username:
+        shown = redact(f"//{address}").removeprefix("//")
+        raise WorkersError(f"an address must be host:port or ray://host:port, but got {shown!r}")
+    try:
+        with socket.create_connection((host, port), timeout=PROBE_SECONDS):
+            pass
+    except (OSError, UnicodeError) as error:
+        raise WorkersError(f"no Ray cluster answers at {address}: {error}") from error
+    _refuse_unreadable_token()
+    if is_token_auth_enabled() and not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        raise WorkersError(
+            f"{MODE}=token needs a token, but there is none in {TOKEN}, {TOKEN_PATH} or ~/.ray/auth_token"
+        )
+    with init_grpc_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}") as channel:
+        try:
+            channel.unary_unary(_ALIVE)(b"", timeout=PROBE_SECONDS)
+        except grpc.RpcError as error:
+            _refuse(address, parts.scheme == "ray", error)
+
+
+def _refuse(address: str, is_client: bool, error: grpc.RpcError) -> None:
+    code = error.code()
+    if code == grpc.StatusCode.UNAUTHENTICATED:
+        token = "another one" if is_token_auth_enabled() else f"none, as {MODE}=token is not set"
+        raise WorkersError(
+            f"the Ray cluster at {address} takes only who has its token, but this has {token}"
+        ) from error
+    if is_client and code == grpc.StatusCode.UNIMPLEMENTED:  # the door for clients is another service
+        return
+    raise WorkersError(f"what answers at {address} must be a Ray cluster's head, but: {code.name.lower()}") from error
