@@ -71,7 +71,7 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
         return
     for entry in document["signals"]:
         click.echo(
-            f"{entry['signal']}: {entry['kind']}, {_spell_grid(entry)}, "
+            f"{one_line(entry['signal'])}: {entry['kind']}, {_spell_grid(entry)}, "
             f"centroid {entry['centroid']:.4f}, Nyquist {entry['nyquist_rad']:.0f} rad"
         )
         for name, point in entry["predictions"].items():
@@ -142,7 +142,7 @@ def fit(
 
         sample = describe([value for value in document["psnr_db"] if value is not None] or [math.nan])
         spread = f", sd {sample.sd:.2f} dB" if sample.sd is not None else ""
-        click.echo(f"{signal}: {document['space']} {spell(document['params'])}, {document['steps']} steps")
+        click.echo(f"{one_line(signal)}: {document['space']} {spell(document['params'])}, {document['steps']} steps")
         click.echo(f"  mean {sample.mean:.2f} dB{spread} over {sample.num} seed{'s' if sample.num > 1 else ''}")
         held = [value for value in document.get("held_psnr_db", ()) if value is not None]
         if held:
@@ -230,7 +230,8 @@ def status(name: str | None, store: Path, storage: str | None, as_json: bool) ->
         asked = entry["asked"]
         size = f"{asked['crop'] or asked['samples'] or 'all'} samples, width {asked['width']}, {asked['steps']} steps"
         task = "" if asked["task"] == "fit" else f", task {asked['task']}, objective {entry['objective']}"
-        click.echo(f"{entry['study']}: {state}, {done}/{entry['budget']} trials of {entry['signal']}, {size}{task}")
+        signal = one_line(entry["signal"])
+        click.echo(f"{entry['study']}: {state}, {done}/{entry['budget']} trials of {signal}, {size}{task}")
         if best and entry["state"] == "done":
             click.echo(f"  {sentence_of(entry)}")
         elif best:

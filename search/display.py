@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.errors import redact
 from search.record import Record
 from search.trial import State, TrialSpec, spell
 from trainers.config import Progress, Status
@@ -92,7 +93,7 @@ class Terminal(Display):
 
     def say(self, line: str) -> None:
         """One line that stays."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(redact(line), markup=False, soft_wrap=True)
 
     def phase(self, study: str, title: str, total: int, done: int = 0) -> None:
         """Begin a phase."""

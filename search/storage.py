@@ -86,7 +86,10 @@ def storage_errors() -> Iterator[None]:
 def study_names(storage: BaseStorage) -> list[str]:
     """The studies of a storage that are ours, oldest first."""
     # Siblings, other programs' studies and those that a crash left half-made have no format.
-    return [study.study_name for study in storage.get_all_studies() if "format" in study.user_attrs]
+    try:
+        return [study.study_name for study in storage.get_all_studies() if "format" in study.user_attrs]
+    except ValueError as error:
+        raise StorageError(f"the studies of the storage must be Optuna's, but: {first_line(error)}") from error
 
 
 class StudyStorage:
@@ -110,10 +113,14 @@ class StudyStorage:
             )
         except KeyError:
             raise StudyError(f"there is no study {name!r}") from None
+        _refuse_damaged(name, self.search, self._references, self._confirmations)
         found = self.search.user_attrs.get("format")
         if found != STORAGE_FORMAT:
             raise StudyError(f"study {name!r} must be of format {STORAGE_FORMAT}, but it is of format {found}")
-        self.objective = Objective(self.facts("fingerprint")["objective"])
+        try:
+            self.objective = Objective(self.facts("fingerprint")["objective"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"study {name!r} must hold what winnow wrote, but: {first_line(error)}") from error
 
     @classmethod
     def create_or_resume(cls, storage: BaseStorage, name: str, fingerprint: Mapping[str, Any]) -> StudyStorage:
@@ -277,8 +284,28 @@ def _is_record(trial: FrozenTrial) -> bool:
 
 
 def record_of(trial: FrozenTrial) -> Record:
-    """A finished trial of ours."""
-    return to_record(trial.number, trial.user_attrs["spec"], trial.user_attrs["outcome"])
+    """A finished trial of ours.
+
+    Raises:
+        StorageError: it was not written by us.
+    """
+    try:
+        return to_record(trial.number, trial.user_attrs["spec"], trial.user_attrs["outcome"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(f"trial {trial.number} must hold what winnow wrote, but: {first_line(error)}") from error
+
+
+def _refuse_damaged(name: str, *studies: Study) -> None:
+    """Optuna reads a database's trials when they are asked for, and believes what it finds.
+
+    Raises:
+        StorageError: a trial that Optuna did not write.
+    """
+    try:
+        for study in studies:
+            study.get_trials(deepcopy=False)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(f"the trials of {name!r} must be Optuna's, but: {first_line(error)}") from error
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

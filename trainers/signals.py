@@ -134,6 +134,8 @@ def read_signal(source: str, crop: Crop | None = None) -> Signal:
         return read_synthetic(source, crop)
     if not source:
         raise SignalError("a signal must be named, but the name is empty")
+    if not source.isascii() and source != source.encode(errors="replace").decode():  # bytes that are no UTF-8
+        raise SignalError(f"{source}: the name of a file must be UTF-8; rename it")
     path, member = _path_and_member(source)
     if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where the name is too long)
         raise SignalError(f"{source}: no such file")

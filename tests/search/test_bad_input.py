@@ -300,7 +300,7 @@ SOUNDS: dict[str, str] = {
     "file": "the file is empty",
     "file/x.wav": "no such file",
     "line\nend\x1b[31m.wav": "line end\\x1b[31m.wav: a signal must be an audio file",
-    "\udcff.wav": "\\udcff.wav: no such file",
+    "\udcff.wav": "\\udcff.wav: the name of a file must be UTF-8; rename it",
 }
 CASES |= {f"predict {name!r}": (["predict", f"{{things}}/{name}"], message) for name, message in SOUNDS.items()}
 
@@ -548,7 +548,7 @@ def test_there_are_sixty_cases_and_more() -> None:
 
 
 IN_A_SHELL = {
-    "an undecodable name": ([b"predict", b"\xff\xfe.wav"], "\\udcff\\udcfe.wav: no such file"),
+    "an undecodable name": ([b"predict", b"\xff\xfe.wav"], "\\udcff\\udcfe.wav: the name of a file must be UTF-8"),
     "a name that draws": ([b"predict", b"\x1b[2J\r.wav"], "\\x1b[2J .wav: no such file"),
     "a deep config": ([b"run", b"--config", b"{things}/deep.toml"], "nested too deeply"),
 }

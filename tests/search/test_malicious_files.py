@@ -186,22 +186,20 @@ LINES: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("kind", LINES)
-def test_an_operation_of_the_journal_is_no_program(
-    shell: Shell, store: Path, canary: Path, code: str, kind: str
-) -> None:
-    distribution = LINES[kind].replace("CODE", json.dumps(code))
-    operation = {
-        "op_code": 4, "worker_id": code, "study_id": 0, "datetime_start": "2026-01-01T00:00:00", "state": 0,
-        "value": None, "distributions": {"x": distribution}, "params": {"x": code}, "user_attrs": {"spec": code}, "system_attrs": {},
-        "intermediate_values": {},
-    }  # fmt: skip
-    with (store / "journal.log").open("a") as file:
-        file.write(json.dumps(operation) + "\n")
-    before = (store / "journal.log").read_bytes()
-    for words in (["status"], ["export", "small"], ["run", "synthetic:bright", "--name", "n", "--workers", "0", *FAST]):
-        assert "journal" in one_line(shell(*words, "--store", str(store)))
-    assert (store / "journal.log").read_bytes() == before
+def test_an_operation_of_the_journal_is_no_program(shell: Shell, store: Path, canary: Path, code: str) -> None:
+    whole = (store / "journal.log").read_bytes()
+    run = ["run", "synthetic:bright", "--name", "n", "--workers", "0", *FAST]
+    for text in LINES.values():
+        operation = {
+            "op_code": 4, "worker_id": code, "study_id": 0, "datetime_start": "2026-01-01T00:00:00", "state": 0,
+            "value": None, "distributions": {"x": text.replace("CODE", json.dumps(code))}, "params": {"x": code},
+            "user_attrs": {"spec": code}, "system_attrs": {}, "intermediate_values": {},
+        }  # fmt: skip
+        bad = whole + (json.dumps(operation) + "\n").encode()
+        (store / "journal.log").write_bytes(bad)
+        for words in (["status"], ["export", "small"], run):
+            assert "journal" in one_line(shell(*words, "--store", str(store)))
+        assert (store / "journal.log").read_bytes() == bad
     assert not canary.exists()
 
 
@@ -212,17 +210,21 @@ def test_a_pickle_for_a_journal_is_no_program(shell: Shell, store: Path, canary:
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("kind", LINES)
-def test_a_row_of_a_database_is_no_program(shell: Shell, tmp_path: Path, canary: Path, code: str, kind: str) -> None:
+def test_a_row_of_a_database_is_no_program(shell: Shell, tmp_path: Path, canary: Path, code: str) -> None:
     url, words = f"sqlite:///{tmp_path}/optuna.db", ["--workers", "0", "--trials", "1", "--confirm", "0", "--name", "n"]
     assert shell("run", "synthetic:bright", *FAST, *words, *NO_TRACKING, "--storage", url)[0] == 0
-    with sqlite3.connect(tmp_path / "optuna.db") as database:
-        changed = database.execute(
-            "UPDATE trial_params SET distribution_json = ?", (LINES[kind].replace("CODE", json.dumps(code)),)
-        ).rowcount
-    assert changed > 0
-    for more in (["status"], ["export", "n"]):
-        one_line(shell(*more, "--storage", url))
+    rows = [("UPDATE trial_params SET distribution_json = ?", text) for text in LINES.values()]
+    rows += [
+        ("UPDATE trial_user_attributes SET value_json = ? WHERE key = 'outcome'", text) for text in ("[CODE]", "CODE")
+    ]
+    rows += [
+        ("UPDATE study_user_attributes SET value_json = ? WHERE key = 'fingerprint'", text) for text in ("CODE", "{")
+    ]
+    for statement, text in rows:
+        with sqlite3.connect(tmp_path / "optuna.db") as database:
+            assert database.execute(statement, (text.replace("CODE", json.dumps(code)),)).rowcount > 0
+        for more in (["status"], ["export", "n"]):
+            one_line(shell(*more, "--storage", url))
     assert not canary.exists()
 
 
