@@ -69,11 +69,11 @@ def one_line(message: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
-_USER = re.compile(r"(?<=://)(?!/)\S*@|(?<=//)[^\s/@]*:\S*@")
+_USER = re.compile(r"(?<=:/)(?!/)\S*@|(?<=://)(?!/)\S*@|(?<=//)[^\s/@]*:\S*@")  # a path has one slash of two
 _QUERY = re.compile(r"(://[^\s?]*)\?[^\s'\")]+")
 _SECRET = re.compile(
-    r"(\w*(?:password|passwd|pwd|passphrase|token|secret|api_?key|access_?key|signature|credential)\w*['\"]?\s?=\s?['\"]?)"
-    r"(?!\*\*\*)[^\s'\"&,;)]+",
+    r"(\w*(?:password|passwd|pwd|passphrase|token|secret|api_?key|access_?key|signature|credential)\w*"
+    r"(?:\s?=\s?|['\"]\s?[:=]\s?)['\"]?)(?!\*\*\*)[^\s'\"&,;)}]+",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w\-.~+/]{8,}=*")

@@ -22,6 +22,7 @@ import grpc
 import ray
 from ray import exceptions as ray_exceptions
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray._private.grpc_utils import init_grpc_channel
 from ray._raylet import AuthenticationTokenLoader, Config
@@ -39,8 +40,6 @@ MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PAT
 
 _ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 """What every head answers; empty messages ask and answer it."""
-
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 def connect(settings: WorkerSettings) -> Callable[[], None]:
@@ -79,7 +78,7 @@ def _start(num_cpus: int) -> Callable[[], None]:
         _reload_token()
 
     try:
-        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **_QUIET)
+        _init(address="local", num_cpus=num_cpus, include_dashboard=False)
     except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
         end()
         raise WorkersError(f"Ray cannot start here: {first_line(error)}") from error
@@ -93,9 +92,19 @@ def _join(address: str) -> None:
     # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
     modules: list[ModuleType] = [spaces, trainers, search]
     try:
-        ray.init(address=address, runtime_env={"py_modules": modules}, **_QUIET)
+        _init(address=address, runtime_env={"py_modules": modules})
     except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
         raise WorkersError(f"no Ray cluster answers at {address}: {first_line(error)}") from error
+
+
+def _init(**options: Any) -> None:
+    """ray.init, quiet; it would show our command line, which may hold passwords, to whoever may enter the cluster."""
+    named = ray_utils.get_entrypoint_name
+    ray_utils.get_entrypoint_name = lambda: "winnow"
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    finally:
+        ray_utils.get_entrypoint_name = named
 
 
 def _reload_token() -> None:

@@ -23,7 +23,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.errors import StorageError, StudyError, first_line
+from search.errors import StorageError, StudyError, first_line, redact
 from search.history import History, Proposal
 from search.journal import open_journal
 from search.objective import Objective
@@ -62,7 +62,10 @@ def open_storage(store: Path, url: str | None, *, to_write: bool = True) -> Base
     """
     with storage_errors():
         if url:
-            return optuna.storages.get_storage(url)
+            try:
+                return optuna.storages.get_storage(url)
+            except ValueError as error:
+                raise StorageError(f"{redact(url)} must be a storage of Optuna's, but: {first_line(error)}") from error
         journal = store.absolute() / "journal.log"
         try:
             if journal.exists() and not journal.is_file():  # a pipe would wait, a device may never end

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -21,6 +20,8 @@ from search.storage import open_storage
 
 Shell = Callable[..., tuple[int, str, str]]
 SpecOf = Callable[..., StudySpec]
+
+NO_TRACKING = {"tracking_uri": "nowhere://"}
 
 NAMES = [
     "..wav", "...wav", ".wav", "~.wav", "$HOME.wav", "`id`.wav", "a b;rm -rf.wav", "-rf.wav", "--store.wav",
@@ -62,11 +63,11 @@ def test_a_path_with_dots_or_from_the_root_gets_a_folder_of_the_store(
 def test_a_study_of_a_file_of_a_strange_name_is_searched_shown_and_exported(
     tmp_path: Path, clip: Path, small_spec: SpecOf, shell: Shell
 ) -> None:
-    name = '..\n\'"""$(touch executed)\x1b[2J\udcff.wav'
+    name = '..\n\'"""$(touch executed)\x1b[2Jä.wav'
     values, rate = soundfile.read(clip)
     with open(tmp_path / name, "wb") as file:  # noqa: PTH123
         soundfile.write(file, values, rate, format="WAV")
-    spec = small_spec(signals=(str(tmp_path / name),), search={"trials": 2, "confirm": 1})
+    spec = small_spec(signals=(str(tmp_path / name),), search={"trials": 2, "confirm": 1}, store=NO_TRACKING)
     outside = {path for path in tmp_path.rglob("*") if not path.is_relative_to(spec.store.store)}
     [summary] = run_study(spec)["studies"]
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(spec.store.store)} == outside
@@ -112,7 +113,7 @@ def test_a_store_that_is_itself_a_link_is_the_users_choice(tmp_path: Path) -> No
 def test_files_of_a_study_that_lead_elsewhere_are_neither_written_nor_read(
     tmp_path: Path, small_spec: SpecOf, shell: Shell
 ) -> None:
-    spec = small_spec(search={"trials": 2, "confirm": 0}, store={"tracking_uri": "nowhere://"})
+    spec = small_spec(search={"trials": 2, "confirm": 0}, store=NO_TRACKING)
     [summary] = run_study(spec)["studies"]
     folder = study_folder(spec.store.store, summary["study"])
     victim = tmp_path / "victim"
@@ -137,24 +138,23 @@ def test_files_of_a_study_that_lead_elsewhere_are_neither_written_nor_read(
     assert list(Path.cwd().iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["../../outside", "/etc", "a/../../../outside"])
-def test_a_storage_of_others_names_no_folder_outside(
-    tmp_path: Path, small_spec: SpecOf, shell: Shell, name: str
-) -> None:
+def test_a_storage_of_others_names_no_folder_outside(tmp_path: Path, small_spec: SpecOf, shell: Shell) -> None:
     """A journal or a database that somebody else wrote, whose studies have names that lead out."""
-    spec = small_spec(search={"trials": 2, "confirm": 0}, store={"tracking_uri": "nowhere://"})
+    spec = small_spec(search={"trials": 2, "confirm": 0}, store=NO_TRACKING)
     [summary] = run_study(spec)["studies"]
     storage = open_storage(spec.store.store, None)
-    for suffix in ("", "/references", "/confirmations"):
-        source = optuna.load_study(study_name=summary["study"] + suffix, storage=storage)
-        optuna.copy_study(
-            from_study_name=source.study_name, from_storage=storage, to_storage=storage, to_study_name=name + suffix
-        )
-    outside: dict[str, Any] = {str(path): path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    for words in (["export", name], ["status", name], ["status"]):
+    names = ["../../outside", "/etc", "a/../../../outside", "a\n/b"]
+    for name in names:
+        for suffix in ("", "/references", "/confirmations"):
+            optuna.copy_study(
+                from_study_name=summary["study"] + suffix, from_storage=storage,
+                to_study_name=name + suffix, to_storage=storage,
+            )  # fmt: skip
+    outside = {str(path): path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for words in (*(["export", name] for name in names), *(["status", name] for name in names), ["status"]):
         code, out, err = shell(*words, "--store", str(spec.store.store))
         assert (code, out, err.count("\n")) == (2, "", 1)
-        assert f"error: a study must be called NAME/FILE of letters, digits, '.', '_' and '-', but got {name!r}" in err
+        assert err.startswith("error: a study must be called NAME/FILE of letters, digits, '.', '_' and '-', but got ")
     assert {str(path): path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == outside
     code, out, _ = shell("status", summary["study"], "--store", str(spec.store.store), "--json")
     assert code == 0
