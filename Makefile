@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 48 --deterministic
 
-.PHONY: demo test lint bench bench-search clean
+.PHONY: demo test lint audit bench bench-search clean
 
 demo: $(INSTALLED)
 	$(BIN)/winnow run $(DEMO)
@@ -20,6 +20,13 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+audit: .venv-audit/bin/pip-audit
+	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+.venv-audit/bin/pip-audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'
+
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench.py
 
@@ -27,7 +34,7 @@ bench-search: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_search.py
 
 clean:
-	rm -rf .venv winnow-store
+	rm -rf .venv .venv-audit winnow-store
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -23,9 +23,9 @@ import ray
 from ray import exceptions as ray_exceptions
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
+from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray._private.grpc_utils import init_grpc_channel
-from ray._raylet import AuthenticationTokenLoader, Config
 
 import search
 import spaces
@@ -48,14 +48,12 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
     Raises:
         WorkersError: Ray cannot start, or no cluster that takes us answers at the address.
     """
-    if ray.is_initialized():
-        if settings.address is not None:
-            _probe(settings.address)
-        return lambda: None
     if settings.address is not None:
         _probe(settings.address)
-        _join(settings.address)
-        return ray.shutdown
+    if ray.is_initialized():
+        return lambda: None
+    if settings.address is not None:
+        return _join(settings.address)
     return _start(max(os.cpu_count() or 1, (settings.workers or 0) * settings.cpus_per_worker))
 
 
@@ -88,13 +86,18 @@ def _start(num_cpus: int) -> Callable[[], None]:
     return end
 
 
-def _join(address: str) -> None:
+def _join(address: str) -> Callable[[], None]:
     # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
     modules: list[ModuleType] = [spaces, trainers, search]
     try:
         _init(address=address, runtime_env={"py_modules": modules})
     except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
         raise WorkersError(f"no Ray cluster answers at {address}: {first_line(error)}") from error
+
+    def end() -> None:
+        ray.shutdown()
+
+    return end
 
 
 def _init(**options: Any) -> None:
