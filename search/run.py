@@ -81,7 +81,13 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
                 ]
                 for run in runs:
                     run.keep_facts()
-            driver = Driver(workers, stop, display.watch, partial(grouped, storage))
+            driver = Driver(
+                workers,
+                stop,
+                display.watch,
+                partial(grouped, storage),
+                checkpoint_seconds=spec.store.checkpoint_seconds,
+            )
             _run_campaign(runs, driver, workers, display, stop)
     finally:
         display.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from search import diagnosis_plot
 from search.campaign import Phases
+from search.checkpoints import Checkpoints
 from search.config import StudySpec
 from search.confirm import Candidate, judged
 from search.display import Display
@@ -61,6 +62,10 @@ class StudyRun:
         self._tracked: StudyTracker | None = None
         self._standing = f"{planned.name} has not begun"
         self._folder = study_folder(spec.store.store, planned.name)
+        elsewhere = spec.store.checkpoints
+        self._checkpoints = Checkpoints(
+            f"{elsewhere.rstrip('/')}/{planned.name}" if elsewhere else str((self._folder / CHECKPOINTS).absolute())
+        )
         self._results: dict[str, FitResult] = {}
 
     @property
@@ -176,7 +181,7 @@ class StudyRun:
             objective=self._storage.objective,
             rungs=rungs_of(self._spec.fit.steps, search.pruner),
             deterministic=search.deterministic,
-            checkpoints=self._folder / CHECKPOINTS,
+            checkpoints=self._checkpoints,
             finished=finished,
         )
 
@@ -282,7 +287,7 @@ class StudyRun:
             return
         self._standing = f"{title} of {self.name}: the fits that ended are kept"
         self._display.phase(self.name, title, len(specs), len(specs) - len(missing))
-        yield FixedSource(missing, finish)
+        yield FixedSource(missing, finish, self._checkpoints)
 
     def _candidate(self, found: Record) -> Candidate:
         return Candidate(label=found.label, record=found, space=self._plan.space)
