@@ -49,16 +49,23 @@ class FitActor:
     """A worker: a LaneRunner behind an actor's door."""
 
     def __init__(self, threads: int, has_gpu: bool, own: Mapping[str, Architecture]) -> None:
+        self._threads = threads
+        self._has_gpu = has_gpu
+        self._own = own
+
+    def place(self) -> tuple[str, int]:
+        """Ids of the node and of the process, at once: from now on the actor has a lease."""
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
+    def prepare(self) -> str:
+        """Load torch; the device, "cuda" or "cpu"."""
         from trainers.networks import register_architecture
 
-        for name, architecture in own.items():
+        for name, architecture in self._own.items():
             register_architecture(name, architecture)
-        self._device = pick_device() if has_gpu else "cpu"
-        self._runner = LaneRunner(threads=threads, device=self._device)
-
-    def arrive(self) -> tuple[str, str, int]:
-        """Device ("cuda" or "cpu"), id of the node and of the process: the actor is placed and has loaded torch."""
-        return self._device, ray.get_runtime_context().get_node_id(), os.getpid()
+        device = pick_device() if self._has_gpu else "cpu"
+        self._runner = LaneRunner(threads=self._threads, device=device)
+        return device
 
     def advance(self, worker: int, segment: Segment, task: Task) -> Report | Full:
         """Run one segment; `task` comes out of the object store."""
@@ -93,8 +100,9 @@ class RayWorkers:
         self._lease = settings.lease
         self._warn = warn
         self._actors: dict[int, Any] = {}
-        self._starting: dict[Any, int] = {}
-        self._places: dict[int, tuple[str, int]] = {}  # node and process, of those that have arrived
+        self._placing: dict[Any, int] = {}
+        self._preparing: dict[Any, int] = {}
+        self._places: dict[int, tuple[str, int]] = {}  # node and process, of those that are placed
         self._running: dict[Any, int] = {}
         self._deadlines: dict[Any, float] = {}
         self._tasks: dict[str, Any] = {}
@@ -117,8 +125,9 @@ class RayWorkers:
             self._add()
 
     def ids(self) -> Sequence[int]:
-        """The actors that have answered."""
-        return [worker for worker in self._actors if worker not in self._starting.values()]
+        """The actors that are prepared."""
+        starting = {*self._placing.values(), *self._preparing.values()}
+        return [worker for worker in self._actors if worker not in starting]
 
     def share(self, digest: str, task: Task) -> None:
         """Put the task into the object store, once."""
@@ -153,7 +162,7 @@ class RayWorkers:
 
     def wait(self, seconds: float) -> list[Event]:
         """Reports of segments that ended, and actors that died or hang; an actor that starts ends the wait too."""
-        refs = [*self._running, *self._starting]
+        refs = [*self._running, *self._placing, *self._preparing]
         if not refs:
             time.sleep(seconds)
             return []
@@ -165,9 +174,12 @@ class RayWorkers:
             raise WorkersError(f"the Ray cluster does not answer any more: {first_line(error)}") from error
         if not ready and not self.ids() and time.monotonic() - self._asked > WAIT_ALOUD_SECONDS:
             self._asked = float("inf")
-            self._warn(f"the cluster has no room yet for any of {len(self._starting)} workers; waiting")
-        for ref in [ref for ref in ready if ref in self._starting]:
-            self._welcome(ref)
+            self._warn(f"the cluster has no room yet for any of {len(self._placing)} workers; waiting")
+        for ref in ready:
+            if ref in self._placing:
+                self._prepare(ref)
+            elif ref in self._preparing:
+                self._welcome(ref)
         events = [self._collect(ref) for ref in ready if ref in self._running]
         return events + self._collect_hung()
 
@@ -191,27 +203,40 @@ class RayWorkers:
         options = FitActor.options(num_cpus=self._cpus, num_gpus=self._gpus)  # type: ignore[attr-defined]
         actor = options.remote(self._cpus, self._gpus > 0, own_architectures())
         self._actors[worker] = actor
-        self._starting[actor.arrive.remote()] = worker
+        self._placing[actor.place.remote()] = worker
+
+    def _prepare(self, ref: Any) -> None:
+        """An actor is placed, or died before it could answer."""
+        worker = self._placing.pop(ref)
+        try:
+            self._places[worker] = ray.get(ref)
+        except ray_exceptions.RayError as error:
+            self._take_lost_start(worker, _reason(error))
+            return
+        preparing = self._actors[worker].prepare.remote()
+        self._preparing[preparing] = worker
+        self._deadlines[preparing] = time.monotonic() + self._lease
 
     def _welcome(self, ref: Any) -> None:
-        """An actor answered for the first time, or died before it could."""
-        worker = self._starting.pop(ref)
+        """An actor is prepared, or cannot be."""
+        worker = self._preparing.pop(ref)
+        del self._deadlines[ref]
         try:
-            device, node, pid = ray.get(ref)
+            device = ray.get(ref)
         except ray_exceptions.RayTaskError as error:
             raise WorkersError(f"a worker cannot start: {first_line(error.cause)}") from error
         except ray_exceptions.RayError as error:
-            self._starts_lost += 1
-            if self._starts_lost >= MAX_LOST_STARTS:
-                raise WorkersError(
-                    f"{MAX_LOST_STARTS} workers died before they could start: {first_line(error)}"
-                ) from error
-            self.replace(worker)
+            self._take_lost_start(worker, _reason(error))
             return
         self._starts_lost = 0
-        self._places[worker] = (node, pid)
         if self._gpus and device == "cpu":
             self._warn("a worker holds a GPU that torch does not see: it fits on the CPU")
+
+    def _take_lost_start(self, worker: int, reason: str) -> None:
+        self._starts_lost += 1
+        if self._starts_lost >= MAX_LOST_STARTS:
+            raise WorkersError(f"{MAX_LOST_STARTS} workers died before they could start: {reason}")
+        self.replace(worker)
 
     def _collect(self, ref: Any) -> Event:
         worker = self._running.pop(ref)
@@ -231,11 +256,15 @@ class RayWorkers:
         events: list[Event] = []
         for ref in late:
             del self._deadlines[ref]
-            worker = self._running.pop(ref)
+            is_running, failure = ref in self._running, f"no answer for {self._lease:g} s"
+            worker = self._running.pop(ref) if is_running else self._preparing.pop(ref)
             node, pid = self._places[worker]
             there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
             end_process.options(scheduling_strategy=there).remote(pid)
-            events.append(Lost(worker=worker, failure=f"no answer for {self._lease:g} s", loss=Loss.HUNG))
+            if is_running:
+                events.append(Lost(worker=worker, failure=failure, loss=Loss.HUNG))
+            else:
+                self._take_lost_start(worker, failure)
         return events
 
 

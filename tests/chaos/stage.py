@@ -59,12 +59,14 @@ class Machines:
         """Beside the head."""
         return len(self._nodes)
 
-    def actors(self) -> list[int]:
-        """Processes of our workers on these machines that are not frozen."""
+    def actors(self, *, placed: bool = False) -> list[int]:
+        """Processes of our workers on these machines that are not frozen; of those that have answered, if `placed`."""
         found = []
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                is_ours = process.cmdline()[:1] and process.cmdline()[0].startswith("ray::FitActor")
+                title = "".join(process.cmdline()[:1])
+                is_young = title.endswith((".__init__", ".place"))
+                is_ours = title.startswith("ray::FitActor") and not (placed and is_young)
                 if is_ours and process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
                     found.append(process.pid)
         return sorted(found)

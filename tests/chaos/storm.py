@@ -137,7 +137,7 @@ class Storm:
                     self._left.remove(fault)
                     damage.faults[fault] += 1
                     next_fault = time.monotonic() + self._random.expovariate(1.0 / self._pause)
-                    print(f"{time.strftime('%X')} {fault.value}", file=sys.stderr, flush=True)
+                    print(f"{time.strftime('%X')} {fault.value}", file=sys.stderr, flush=True)  # noqa: T201
             if time.time() - newest_write(store) > STALL_SECONDS:
                 raise StormError(f"nothing was written for {STALL_SECONDS:g} s:\n{driver.log()}")
             time.sleep(0.02)
@@ -150,7 +150,8 @@ class Storm:
     def _strike(self, fault: Fault, driver: DriverProcess, store: Path, damage: Damage) -> bool:
         """Whether it found something to strike."""
         if fault in (Fault.WORKER, Fault.HANG):
-            actors = self._machines.actors()
+            # One that hangs before its first answer is Ray's to notice.
+            actors = self._machines.actors(placed=fault is Fault.HANG)
             if actors:
                 os.kill(self._random.choice(actors), signal.SIGKILL if fault is Fault.WORKER else signal.SIGSTOP)
             return bool(actors)
@@ -159,7 +160,7 @@ class Storm:
             self._machines.add_node()
             return True
         if fault is Fault.DRIVER:
-            if not kept_at(store):
+            if max(kept_at(store), default=0.0) < driver.started:
                 return False  # it has not begun, or is at its pictures
             driver.kill()
             damage.driver_lost_seconds += sum(time.time() - kept for kept in kept_at(store))
