@@ -77,7 +77,7 @@ class Tracker:
         self._is_silent = self._is_closed = self._has_said_unread = False
         self._num_outages = 0
         self._pause = self._first_pause
-        self._probe_at = self._well_since = time.monotonic()
+        self._probe_at = self._well_since = self._silent_since = time.monotonic()
         self._stop, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="winnow-mlflow", daemon=True)
         self._thread.start()
@@ -106,8 +106,10 @@ class Tracker:
         self._queue.put(None)
         began, is_said = time.monotonic(), False
         while not self._ended.wait(0.05):
-            waited = time.monotonic() - began
-            if waited > (min(LAST_PROBE_SECONDS, self._patience) if self._is_silent else self._patience):
+            now = time.monotonic()
+            waited = now - began
+            is_hopeless = self._is_silent and now - max(began, self._silent_since) > LAST_PROBE_SECONDS
+            if is_hopeless or waited > self._patience:
                 break
             if waited > LAST_PROBE_SECONDS / 2 and not is_said and not self._is_silent:
                 self._say(f"waiting for MLflow, at most {self._patience:.0f} s")
@@ -121,15 +123,14 @@ class Tracker:
 
     def _names_lacking(self) -> list[str]:
         """Studies that MLflow does not show as they are, in the order in which they began."""
-        if not self._ended.is_set():
-            lacking = [self._doing]
-            with suppress(queue.Empty):
-                while True:
-                    job = self._queue.get_nowait()
-                    lacking.append(job.study if job else None)
-            for study in lacking:
-                if study is not None:
-                    study.is_lacking = True
+        lacking = [self._doing]
+        with suppress(queue.Empty):
+            while True:
+                job = self._queue.get_nowait()
+                lacking.append(job.study if job else None)
+        for study in lacking:
+            if study is not None:
+                study.is_lacking = True
         return [study.name for study in list(self._studies) if study.is_lacking]
 
     def _work(self) -> None:
@@ -147,14 +148,22 @@ class Tracker:
             self._catch_up()
             return True
         if job is None:
-            if any(study.is_lacking for study in self._studies):
-                self._catch_up()
+            self._finish()
             return False
         if self._is_silent:
             self._lack(job.study)
         else:
             self._attempt(job.study, job.do)
         return True
+
+    def _finish(self) -> None:
+        """Log what is lacking, again and again as long as MLflow answers in between; `close` ends it in any case."""
+        while any(study.is_lacking for study in self._studies) and not self._stop.is_set():
+            was_silent = self._is_silent
+            answers = self._catch_up()
+            if not self._is_silent or (was_silent and not answers):
+                return
+            self._stop.wait(self._pause)
 
     def _attempt(self, study: StudyTracker | None, action: Callable[[MlflowClient], None]) -> bool:
         """Whether MLflow took it; what was not written, the study lacks."""
@@ -200,7 +209,7 @@ class Tracker:
         self._probe_at = now + self._pause
         if self._is_silent:
             return
-        self._is_silent = True
+        self._is_silent, self._silent_since = True, now
         self._num_outages += 1
         if self._num_outages > SAID_OUTAGES:
             return
@@ -215,22 +224,21 @@ class Tracker:
             self._has_said_unread = True
             self._say(f"warning: MLflow was not written, as what it shows cannot be read: {first_line(error)[:200]}")
 
-    def _catch_up(self) -> None:
-        """If MLflow answers, bring every study of which it lacks something in line with storage."""
+    def _catch_up(self) -> bool:
+        """Bring every study of which MLflow lacks something in line with storage; whether MLflow answers."""
         lacking = [study for study in self._studies if study.is_lacking]
         if not self._attempt(None, lambda client: client.search_experiments(max_results=1)):
-            return
+            return False
         if not all(self._attempt(study, study.count) for study in lacking):
-            return
+            return True
         if self._is_silent:
             self._is_silent = False
             self._well_since = time.monotonic()
             if self._num_outages <= SAID_OUTAGES:
                 num = sum(study.num_lacking for study in lacking)
                 self._say(f"MLflow answers again: logging {num} run{'' if num == 1 else 's'} that it lacks")
-        for study in lacking:
-            if not self._attempt(study, study.catch_up):
-                return
+        all(self._attempt(study, study.catch_up) for study in lacking)  # up to the first that it does not take
+        return True
 
 
 class StudyTracker:
@@ -266,7 +274,7 @@ class StudyTracker:
             record = _reading(read)
             if self._runs.parent_id is None:
                 self.is_lacking = True
-            elif record.key not in self._runs.keys:
+            else:
                 self._runs.log(client, Child(record=record, role=role, files=files))
 
         self._put(Job(self, write))

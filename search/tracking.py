@@ -62,6 +62,9 @@ class StudyRuns:
         parent, lacking, listed = self._open(client, view)
         for child, unfinished in lacking:
             self.log(client, child, unfinished)
+        for child in view.children:
+            if child.record.key in listed:
+                self._log_files(client, self.keys[child.record.key], child.files, listed[child.record.key].data.tags)
         if view.ending:
             self._end(client, parent, listed, view.ending)
         self.close(client, view.status, view.ended)
@@ -72,10 +75,13 @@ class StudyRuns:
         return len(self._open(client, view)[1])
 
     def log(self, client: MlflowClient, child: Child, unfinished: str | None = None) -> None:
-        """A child run, or the rest of one. Its status comes last: what has ended is whole."""
+        """A child run, or the rest of one. Its status comes last: what has ended has all but, maybe, its files."""
         if self._stop.is_set():
             raise Stopped
         record = child.record
+        if record.key in self.keys:
+            self._log_files(client, self.keys[record.key], child.files, {})
+            return
         if unfinished is None:
             run = client.create_run(
                 self._experiment_id,
@@ -203,10 +209,9 @@ class StudyRuns:
         if not files:
             return
         known: dict[str, str] = json.loads(tags.get(FILES, "{}"))
-        there = {item.path for item in client.list_artifacts(run_id)} if known else set()
         now = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in files}
         for path in files:
-            if path.name not in there or known.get(path.name) != now[path.name]:
+            if known.get(path.name) != now[path.name]:
                 client.log_artifact(run_id, str(path))
         if now != known:
             client.set_tag(run_id, FILES, json.dumps(now))

@@ -24,7 +24,8 @@ def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -
         store: its folder.
     """
     client = MlflowClient(uri)
-    [parent] = parents_of(client, storage)
+    parent, *others = parents_of(client, storage)
+    assert not others, f"{storage.name} has {1 + len(others)} runs"
     status = status_for_sync(storage, store)
     assert status is not Status.RUNNING, "a driver has the study"
     closed = (Status.KILLED, Status.FAILED) if status is Status.KILLED else (status,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,6 @@ class Studied:
 @pytest.fixture(scope="module")
 def studied(shared_spec: SpecOf) -> Studied:
     return Studied(shared_spec(search={"trials": 4, "confirm": 2, "objective": "both", "diagnose": True}))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    with MlflowServer(tmp_path_factory.mktemp("server")) as running:
-        yield running
 
 
 def shown(uri: str, study: StudyStorage) -> dict[str, Any]:

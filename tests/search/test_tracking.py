@@ -53,12 +53,6 @@ class Lines(Display):
             assert self._said.wait_for(lambda: self.having(text), 60), (text, self.lines)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    with MlflowServer(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
 @pytest.fixture
 def proxy(server: MlflowServer) -> Iterator[Proxy]:
     opened = Proxy(server.port)
@@ -224,9 +218,9 @@ def test_pauses_between_questions_grow_while_nobody_answers() -> None:
     asked: list[float] = []
     catch_up = tracker._catch_up
 
-    def count() -> None:
+    def count() -> bool:
         asked.append(time.monotonic())
-        catch_up()
+        return catch_up()
 
     tracker._catch_up = count  # type: ignore[method-assign]
     began = time.monotonic()
