@@ -17,3 +17,9 @@ CHECKPOINTS, DIAGNOSES, LOCK = "checkpoints", "diagnoses", "driver.lock"
 def study_folder(store: Path, name: str) -> Path:
     """Where a study keeps its files."""
     return store / "studies" / name
+
+
+def diagnosis_paths(folder: Path, key: str) -> tuple[Path, Path]:
+    """Numbers and picture of a trial that was looked into."""
+    stem = folder / DIAGNOSES / key.replace("/", "-")
+    return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")

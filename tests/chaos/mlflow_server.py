@@ -28,7 +28,7 @@ class MlflowServer:
     """`mlflow server` on 127.0.0.1 with a SQLite database in `folder`, always at the same port."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,12 +44,12 @@ class MlflowServer:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it; wait until it answers."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self._folder}/server.db", "--workers", "1"]
-        command += ["--artifacts-destination", (self._folder / "artifacts").as_uri()]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--workers", "1"]
+        command += ["--artifacts-destination", (self.folder / "artifacts").as_uri()]
         environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        log = (self._folder / "server.log").open("ab")
+        log = (self.folder / "server.log").open("ab")
         self._process = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
         )
@@ -61,7 +61,8 @@ class MlflowServer:
         """Until it answers."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            assert self._process and self._process.poll() is None, "the server ended by itself"
+            assert self._process
+            assert self._process.poll() is None, "the server ended by itself"
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
                     return
@@ -151,6 +152,6 @@ def _handler(proxy: Proxy, port: int) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _hand_on
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _hand_on  # noqa: N815
 
     return Handler

@@ -17,12 +17,12 @@ import soundfile
 from mlflow import MlflowClient
 
 from search.config import StudySpec
+from search.connection import default_tracking_uri
 from search.display import Display
 from search.errors import InputError, StorageError, StudyError
 from search.report import export_winner, find_studies, status_of
 from search.run import run_study
 from search.storage import StudyStorage
-from search.tracking import default_tracking_uri
 from search.trial import State, derive_seed
 from spaces.laws import LawError
 from spaces.parameters import PointError
