@@ -24,10 +24,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from invariants import Table, tables, violations
+from mirror import assert_mlflow_equals_storage
+from mlflow import MlflowClient
 from mlflow_server import MlflowServer
 from paired import Row, print_rows
 from stage import DriverProcess, Machines, environment, machines, write_clips
 from storm import SETTINGS, Damage, Storm, done_seconds, faults_of, repeated_seconds
+
+from search.report import find_studies
+from search.sync import sync_studies
 
 STUDIES = 5
 PAUSE_SECONDS = 2.0
@@ -115,8 +120,18 @@ def storm_rows(folder: Path, num_campaigns: int, num_faults: int, seed: int) -> 
 
 
 def in_mlflow(store: Path, tracking: MlflowServer, campaign: str) -> list[str]:
-    """What MLflow has otherwise than storage after `winnow sync`."""
-    return []
+    """What MLflow has otherwise than storage after `winnow sync`; nothing may be left RUNNING before it."""
+    client = MlflowClient(tracking.uri)
+    experiment = client.get_experiment_by_name(campaign)
+    running = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'") if experiment else []
+    found = [f"{run.info.run_name} is RUNNING in MLflow" for run in running]
+    sync_studies(store, None, campaign, tracking.uri)
+    for study in find_studies(store, None, campaign):
+        try:
+            assert_mlflow_equals_storage(tracking.uri, study, store)
+        except AssertionError as error:
+            found.append(f"{study.name} in MLflow: {error}")
+    return found
 
 
 def driver_row(folder: Path, kills: int, trials: int, seed: int) -> Row:
@@ -125,9 +140,7 @@ def driver_row(folder: Path, kills: int, trials: int, seed: int) -> Row:
     words = [str(clip), "--name", "alone", "--trials", str(trials), "--confirm", "0", "--checkpoint-seconds", "0.3"]
     undisturbed = DriverProcess([*words, *ALONE], folder / "undisturbed")
     undisturbed.start()
-    while undisturbed.exit_code is None:
-        time.sleep(0.05)
-    assert undisturbed.exit_code == 0, undisturbed.log()
+    undisturbed.join()
     store = folder / "killed"
     num_kills, sessions = kill_drivers(DriverProcess([*words, *ALONE], store), store, kills, random.Random(seed))
     [calm], [stormy] = tables(folder / "undisturbed"), tables(store)
@@ -162,9 +175,7 @@ def kill_drivers(driver: DriverProcess, store: Path, kills: int, rng: random.Ran
             assert driver.exit_code == 0, driver.log()
             return number, number + 1
         driver.kill()
-    while driver.exit_code is None:
-        time.sleep(0.05)
-    assert driver.exit_code == 0, driver.log()
+    driver.join()
     return kills, kills + 1
 
 

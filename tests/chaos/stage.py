@@ -125,6 +125,11 @@ class DriverProcess:
         assert self._process is not None
         return self._process.poll()
 
+    def join(self) -> None:
+        """Until it has ended well."""
+        assert self._process is not None
+        assert self._process.wait() == 0, self.log()
+
     def kill(self) -> None:
         """kill -9."""
         assert self._process is not None
