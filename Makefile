@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 48 --deterministic
 
-.PHONY: demo test lint audit bench bench-search clean
+.PHONY: demo test lint audit bench bench-search chaos clean
 
 demo: $(INSTALLED)
 	$(BIN)/winnow run $(DEMO)
@@ -32,6 +32,9 @@ bench: $(INSTALLED)
 
 bench-search: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench_search.py
+
+chaos: $(INSTALLED)
+	$(BIN)/python tests/chaos/chaos.py
 
 clean:
 	rm -rf .venv .venv-audit winnow-store

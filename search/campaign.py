@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from search.driver import Drawn, Source
 from search.errors import NothingFoundError
-from search.trial import Outcome, TrialSpec
+from search.trial import Attempt, Outcome, TrialSpec
 from trainers.config import Progress
 
 Phases = Generator[Source, None, None]
@@ -112,6 +112,12 @@ class Campaign(Generic[Study]):
         source = self._open[spec.study].source
         assert source is not None
         source.save_checkpoint(spec, data)
+
+    def save_attempts(self, spec: TrialSpec, attempts: Sequence[Attempt]) -> None:
+        """As its study's phase does."""
+        source = self._open[spec.study].source
+        assert source is not None
+        source.save_attempts(spec, attempts)
 
     def finish(self, outcome: Outcome) -> None:
         """Hand it to its study."""

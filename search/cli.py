@@ -1,4 +1,4 @@
-"""The commands: `winnow predict`, `fit`, `run`, `status`, `export`, `ui`. Imports that take time happen inside them."""
+"""The commands: `winnow predict`, `fit`, `run`, `status`, `export`, `sync`, `ui`. Slow imports happen inside them."""
 
 from __future__ import annotations
 
@@ -258,6 +258,24 @@ def export(name: str, out: Path, store: Path, storage: str | None, as_json: bool
         return
     for path in written:
         click.echo(path)
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--tracking-uri", help="MLflow server or database in place of the store's own")
+@store_option
+@storage_option
+@json_option
+def sync(name: str, tracking_uri: str | None, store: Path, storage: str | None, as_json: bool) -> None:
+    """Rebuild in MLflow what a campaign or study holds; again, it changes nothing."""
+    from search.sync import sync_studies
+
+    document = sync_studies(store, storage, name, tracking_uri)
+    if as_json:
+        _print_json(document)
+        return
+    for entry in document["studies"]:
+        click.echo(f"{entry['study']}: {entry['runs']} runs, {entry['logged']} of them new, {entry['status']}")
 
 
 @cli.command()

@@ -158,6 +158,9 @@ class WorkerSettings(_Section):
     lanes: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
         1, description="trials that a worker fits side by side, or 'auto' to measure how many pay"
     )
+    lease: float = Field(
+        300.0, gt=0, le=86_400, description="seconds after which a worker that does not answer is replaced"
+    )
     address: str | None = Field(None, description="of a running Ray cluster, host:port or ray://host:port")
 
     @property
@@ -171,6 +174,12 @@ class StoreSettings(_Section):
 
     store: Path = Field(Path("winnow-store"), description="folder of studies, journal and MLflow's database")
     storage: str | None = Field(None, description="Optuna storage URL in place of the store's journal")
+    checkpoints: str | None = Field(
+        None, description="folder or fsspec URL of running trials' states, in place of the store"
+    )
+    checkpoint_seconds: float = Field(
+        20.0, gt=0, le=86_400, description="seconds after which a running trial's state is worth keeping"
+    )
     tracking_uri: str | None = Field(None, description="MLflow server in place of the store's database")
 
 

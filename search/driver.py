@@ -9,15 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from search.checkpoints import Checkpoints
 from search.clerk import Clerk, Job
 from search.errors import DriverError
-from search.trial import Attempt, Outcome, Score, State, TrialSpec
+from search.trial import Attempt, Loss, Outcome, Score, State, TrialSpec
 from search.workers import Event, Full, Lost, Report, Segment, Start, Workers
 from trainers.config import FitResult, Progress, Status
 
@@ -31,7 +32,8 @@ CHECKPOINT_SECONDS = 20.0
 """A trial has this much worth losing before its state is fetched (again)."""
 
 MAX_DEATHS = 3
-"""A trial that was on board of so many workers that died is failed: it may be what kills them."""
+"""A trial that was on board of so many workers that died, without getting on in between, is failed: it may be what
+kills them. Machines that left are no fault of it."""
 
 MAX_SAME_ERRORS = 3
 """The same kind of exception of our own so many times ends the study: the next trial would raise it too."""
@@ -50,11 +52,13 @@ class Drawn:
         spec: what it is.
         checkpoint: where an earlier session left it; empty for a fresh start.
         rung_scores: PSNR at the rungs that it reached before.
+        attempts: that were lost before.
     """
 
     spec: TrialSpec
     checkpoint: bytes = b""
     rung_scores: Mapping[int, Score] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Source(Protocol):
@@ -69,6 +73,9 @@ class Source(Protocol):
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
         """Keep the state of a running trial."""
 
+    def save_attempts(self, spec: TrialSpec, attempts: Sequence[Attempt]) -> None:
+        """Keep all tries at a running trial that were lost."""
+
     def finish(self, outcome: Outcome) -> None:
         """Take an outcome."""
 
@@ -80,9 +87,10 @@ class _Running:
     spec: TrialSpec
     checkpoint: bytes
     known_rungs: Mapping[int, Score]
-    started: float
-    saved: float
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt]
+    has_begun: bool = False
+    started: float = 0.0
+    saved: float = 0.0
     num_deaths: int = 0
     rung_scores: dict[int, Score] = field(default_factory=dict)
     progress: Progress | None = None
@@ -109,6 +117,7 @@ class Driver:
         stop: set from outside to end early; running trials are checkpointed and stay unfinished.
         watch: called with the progress of every running trial, for a display.
         writing: what sources write inside goes to disk together.
+        checkpoint_seconds: after which a trial's state is worth keeping (again).
     """
 
     def __init__(
@@ -117,11 +126,13 @@ class Driver:
         stop: threading.Event,
         watch: Callable[[TrialSpec, Progress], None] | None = None,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         self._workers = workers
         self._stop = stop
         self._watch = watch or (lambda spec, progress: None)
         self._writing = writing
+        self._checkpoint_seconds = checkpoint_seconds
         self._errors: Counter[tuple[str, str]] = Counter()
         self._boards: dict[int, dict[int, _Running]] = {}
         self._busy: set[int] = set()
@@ -191,8 +202,9 @@ class Driver:
             if running is None:
                 break
             board[lane] = running
-            if not running.attempts:  # it was drawn ahead: its time begins now
-                running.started, running.saved = time.time(), time.monotonic()
+            if not running.has_begun:  # it was drawn ahead: its time begins now
+                running.started = time.time()
+            running.has_begun, running.saved = True, time.monotonic()
             starts.append(Start(lane=lane, spec=running.spec, checkpoint=running.checkpoint))
         if not board:
             return
@@ -201,9 +213,14 @@ class Driver:
             worker,
             start=tuple(starts),
             until={lane: running.spec.stop_after(_step(running)) for lane, running in board.items()},
-            seconds=SEGMENT_SECONDS,
-            checkpoint=tuple(lane for lane, run in board.items() if now - run.saved > CHECKPOINT_SECONDS),
+            seconds=min(SEGMENT_SECONDS, self._checkpoint_seconds),
+            checkpoint=self._worth_keeping(board, now),
         )
+
+    def _worth_keeping(self, board: dict[int, _Running], now: float) -> tuple[int, ...]:
+        """Lanes that by the end of the coming segment have much to lose."""
+        ahead = now + min(SEGMENT_SECONDS, self._checkpoint_seconds) - self._checkpoint_seconds
+        return tuple(lane for lane, running in board.items() if running.saved <= ahead)
 
     def _submit(
         self,
@@ -227,15 +244,22 @@ class Driver:
         running = next(fitting, None)
         if running is not None:
             self._ready.remove(running)
-            self._num_sent += not running.attempts
+            self._num_sent += not running.has_begun
         return running
 
     def _take(self, event: Event, source: Source) -> list[Job]:
         """Decide what an event means and send the worker on; what is to be written is returned."""
         self._busy.discard(event.worker)
         if not isinstance(event, Report):
+            aboard = list(self._boards[event.worker].values())
             ended = self._take_lost(event) if isinstance(event, Lost) else self._take_full(event)
-            return [partial(source.finish, outcome) for outcome in ended]
+            left = {outcome.spec.key for outcome in ended}
+            jobs: list[Job] = [
+                partial(source.save_attempts, running.spec, tuple(running.attempts))
+                for running in aboard
+                if running.spec.key not in left
+            ]
+            return jobs + [partial(source.finish, outcome) for outcome in ended]
         board = self._boards[event.worker]
         outcomes: list[Outcome] = []
         for lane, failure in event.errors.items():
@@ -251,10 +275,10 @@ class Driver:
                 del board[lane]
         saved = [(board[lane], data) for lane, data in event.checkpoints.items() if lane in board]
         for running, data in saved:
-            running.checkpoint, running.saved = data, time.monotonic()
+            running.checkpoint, running.saved, running.num_deaths = data, time.monotonic(), 0
         if not self._stop.is_set():
             self._send(event.worker, board)
-        jobs: list[Job] = [partial(source.save_checkpoint, running.spec, data) for running, data in saved]
+        jobs = [partial(source.save_checkpoint, running.spec, data) for running, data in saved]
         return jobs + [partial(source.finish, outcome) for outcome in outcomes]
 
     def _decide(self, running: _Running, source: Source, result: FitResult | None) -> Outcome | None:
@@ -284,18 +308,19 @@ class Driver:
         board = self._boards.pop(event.worker)
         self._room.pop(event.worker, None)
         self._workers.replace(event.worker)
-        if event.is_ours:
+        if event.loss is Loss.ERROR:
             for study in {running.spec.study for running in board.values()}:
                 self._count_error(study, event.failure)
             return [running.outcome(State.FAILED, reason=event.failure) for running in board.values()]
         outcomes = []
         for running in board.values():
-            running.num_deaths += 1
+            running.num_deaths += event.loss in (Loss.WORKER, Loss.HUNG)
+            self._note_attempt(running, event.loss, event.failure)
             if running.num_deaths >= MAX_DEATHS:
                 reason = f"its worker died {MAX_DEATHS} times; the last time: {event.failure}"
                 outcomes.append(running.outcome(State.FAILED, reason=reason))
             else:
-                self._take_back(running, event.failure)
+                self._take_back(running)
         return outcomes
 
     def _take_full(self, event: Full) -> list[Outcome]:
@@ -308,12 +333,16 @@ class Driver:
             reason = f"{event.failure} (a smaller network may fit, or fewer workers on this device)"
             return [running.outcome(State.FAILED, reason=reason) for running in running_ones]
         for running in reversed(running_ones):
-            self._take_back(running, event.failure)
+            self._note_attempt(running, Loss.MEMORY, event.failure)
+            self._take_back(running)
         return []
 
-    def _take_back(self, running: _Running, failure: str) -> None:
+    def _note_attempt(self, running: _Running, loss: Loss, failure: str) -> None:
+        lost_seconds = time.monotonic() - running.saved
+        running.attempts.append(Attempt(loss=loss, failure=failure, step=_step(running), lost_seconds=lost_seconds))
+
+    def _take_back(self, running: _Running) -> None:
         """It goes on from its last checkpoint, before any other."""
-        running.attempts.append(Attempt(failure=failure, step=_step(running)))
         running.progress = None
         self._ready.appendleft(running)
 
@@ -350,8 +379,7 @@ def _fresh(drawn: Drawn) -> _Running:
         spec=drawn.spec,
         checkpoint=drawn.checkpoint,
         known_rungs=drawn.rung_scores,
-        started=time.time(),
-        saved=time.monotonic(),
+        attempts=list(drawn.attempts),
     )
 
 
@@ -365,23 +393,37 @@ class FixedSource:
     Args:
         specs: what to run.
         finish: called with each outcome.
+        checkpoints: where states of running ones are kept, if anywhere.
     """
 
-    def __init__(self, specs: list[TrialSpec], finish: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self, specs: list[TrialSpec], finish: Callable[[Outcome], None], checkpoints: Checkpoints | None = None
+    ) -> None:
         self._specs = deque(specs)
         self._finish = finish
+        self._checkpoints = checkpoints
 
     def next(self) -> Drawn | None:
-        """The next of the list."""
-        return Drawn(spec=self._specs.popleft()) if self._specs else None
+        """The next of the list, from where an earlier session left it."""
+        if not self._specs:
+            return None
+        spec = self._specs.popleft()
+        return Drawn(spec=spec, checkpoint=self._checkpoints.read(spec.key) if self._checkpoints else b"")
 
     def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
         """Always."""
         return True
 
     def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
-        """Not kept: a listed trial that was interrupted starts again."""
+        """Keep it for the next session."""
+        if self._checkpoints:
+            self._checkpoints.write(spec.key, data)
+
+    def save_attempts(self, spec: TrialSpec, attempts: Sequence[Attempt]) -> None:
+        """They come with the outcome; a later session does not know of them."""
 
     def finish(self, outcome: Outcome) -> None:
         """Hand it on."""
         self._finish(outcome)
+        if self._checkpoints:
+            self._checkpoints.delete(outcome.spec.key)

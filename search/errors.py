@@ -50,6 +50,10 @@ class ServerError(WorldError):
     """A server cannot start, or ended by itself."""
 
 
+class TrackingError(WorldError):
+    """MLflow cannot be reached or written."""
+
+
 class Interrupted(Exception):  # noqa: N818 (not an error: the user asked for it)
     """The user stopped the run; what is unfinished resumes."""
 

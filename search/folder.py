@@ -45,3 +45,9 @@ def study_folder(store: Path, name: str) -> Path:
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise StorageError(f"a store must hold its files itself, but {path} is a link to {path.readlink()}")
+
+
+def diagnosis_paths(folder: Path, key: str) -> tuple[Path, Path]:
+    """Numbers and picture of a trial that was looked into."""
+    stem = folder / DIAGNOSES / key.replace("/", "-")
+    return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")

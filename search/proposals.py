@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from search.checkpoints import Checkpoints
 from search.driver import Drawn
 from search.errors import StorageError
 from search.objective import Objective
 from search.record import Record
 from search.rungs import Standing, is_among_best, standing_of
-from search.storage import StudyStorage, record_of, rung_scores
-from search.trial import Outcome, Score, TrialBuilder, TrialSpec
+from search.storage import StudyStorage, lost_attempts, record_of, rung_scores
+from search.trial import Attempt, Loss, Outcome, Score, TrialBuilder, TrialSpec
 from spaces.space import Space
-from trainers.checkpoint import write_atomically
 from trainers.config import Curve, Progress
 
 BATCH = 4
@@ -37,7 +36,7 @@ class Proposals:
         rungs: steps at which trials are judged.
         deterministic: propose and tell in batches of four, and judge against earlier batches alone, so that
             neither placement nor timing has a say.
-        checkpoints: folder of running trials' states.
+        checkpoints: where states of running trials are kept.
         finished: called with the record of each trial that ended, and its outcome.
     """
 
@@ -51,7 +50,7 @@ class Proposals:
         objective: Objective,
         rungs: tuple[int, ...],
         deterministic: bool,
-        checkpoints: Path,
+        checkpoints: Checkpoints,
         finished: Callable[[Record, Outcome], None],
     ) -> None:
         self._storage = storage
@@ -112,7 +111,11 @@ class Proposals:
         """Keep a running trial's state in the store's folder; in storage, first, the scores of the rungs before it."""
         if spec.key in self._passed:
             self._storage.report(self._trial_ids[spec.key], self._passed[spec.key])
-        write_atomically(self._checkpoint_path(spec), data)
+        self._checkpoints.write(spec.key, data)
+
+    def save_attempts(self, spec: TrialSpec, attempts: Sequence[Attempt]) -> None:
+        """Keep them in storage, with its running trial."""
+        self._storage.report_attempts(self._trial_ids[spec.key], attempts)
 
     def finish(self, outcome: Outcome) -> None:
         """Tell Optuna, at once or, in deterministic mode, when the batch is complete."""
@@ -131,12 +134,14 @@ class Proposals:
             raise StorageError(f"trial {frozen.number} must hold its spec: an earlier version left it half-proposed")
         spec = self._spec_of(frozen.number, frozen.user_attrs["spec"]["point"])
         self._trial_ids[spec.key] = frozen._trial_id
-        path = self._checkpoint_path(spec)
-        checkpoint = path.read_bytes() if path.exists() else b""
+        ended = Attempt(loss=Loss.DRIVER, failure="its session ended", step=0, lost_seconds=None)
+        attempts = (*lost_attempts(frozen), ended)
+        self._storage.report_attempts(frozen._trial_id, attempts)
         known = {rung: score for rung, score in rung_scores(frozen).items() if rung in self._rungs}
         if known:
             self._passed[spec.key] = dict(known)
-        return Drawn(spec=spec, checkpoint=checkpoint, rung_scores=known)
+        checkpoint = self._checkpoints.read(spec.key)
+        return Drawn(spec=spec, checkpoint=checkpoint, rung_scores=known, attempts=attempts)
 
     def _spec_of(self, number: int, point: Mapping[str, Any]) -> TrialSpec:
         return self._builder.build(
@@ -155,12 +160,9 @@ class Proposals:
                 for scores, curve in self._uncounted:
                     self._count_rungs(scores, curve)
                 self._uncounted.clear()
-        self._checkpoint_path(outcome.spec).unlink(missing_ok=True)
+        self._checkpoints.delete(outcome.spec.key)
         self._finished(record, outcome)
 
     def _count_rungs(self, scores: Mapping[int, Score], curve: Curve) -> None:
         for rung, score in scores.items():
             insort(self._at_rung[rung], standing_of(self._objective, curve, score, rung, self._builder.steps))
-
-    def _checkpoint_path(self, spec: TrialSpec) -> Path:
-        return self._checkpoints / f"{spec.key.replace('/', '-')}.safetensors"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import cloudpickle
 from ray import exceptions as ray_exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.config import WorkerSettings
-from search.errors import WorkersError, first_line
+from search.errors import WorkersError, first_line, redact
 from search.plugins import loaded_plugins, own_architectures
 from search.ray_session import connect
+from search.trial import Loss
 from search.workers import Event, Full, LaneRunner, Lost, Report, Segment, pick_device
 from trainers.config import NetworkConfig
 from trainers.tasks import Task
@@ -33,16 +38,23 @@ class FitActor:
     """A worker: a LaneRunner behind an actor's door."""
 
     def __init__(self, threads: int, has_gpu: bool, own: Mapping[str, Architecture]) -> None:
+        self._threads = threads
+        self._has_gpu = has_gpu
+        self._own = own
+
+    def place(self) -> tuple[str, int]:
+        """Ids of the node and of the process, at once: from now on the actor has a lease."""
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
+    def prepare(self) -> str:
+        """Load torch; the device, "cuda" or "cpu"."""
         from trainers.networks import register_architecture
 
-        for name, architecture in own.items():
+        for name, architecture in self._own.items():
             register_architecture(name, architecture)
-        self._device = pick_device() if has_gpu else "cpu"
-        self._runner = LaneRunner(threads=threads, device=self._device)
-
-    def device(self) -> str:
-        """ "cuda" or "cpu"; an answer says that the actor is placed and has loaded torch."""
-        return self._device
+        device = pick_device() if self._has_gpu else "cpu"
+        self._runner = LaneRunner(threads=self._threads, device=device)
+        return device
 
     def advance(self, worker: int, segment: Segment, task: Task) -> Report | Full:
         """Run one segment; `task` comes out of the object store."""
@@ -51,6 +63,13 @@ class FitActor:
     def measure_lanes(self, task: Task, network: NetworkConfig) -> dict[int, float]:
         """As a LaneRunner does."""
         return self._runner.measure_lanes(task, network)
+
+
+@ray.remote(num_cpus=0, max_retries=0)  # type: ignore[untyped-decorator]
+def end_process(pid: int) -> None:
+    """End a process of the node that this runs on."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 class RayWorkers:
@@ -67,10 +86,14 @@ class RayWorkers:
     def __init__(self, settings: WorkerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
         self.lanes = settings.first_lanes
         self._cpus = settings.cpus_per_worker
+        self._lease = settings.lease
         self._warn = warn
         self._actors: dict[int, Any] = {}
-        self._starting: dict[Any, int] = {}
+        self._placing: dict[Any, int] = {}
+        self._preparing: dict[Any, int] = {}
+        self._places: dict[int, tuple[str, int]] = {}  # node and process, of those that are placed
         self._running: dict[Any, int] = {}
+        self._deadlines: dict[Any, float] = {}
         self._tasks: dict[str, Any] = {}
         self._next_id = self._starts_lost = 0
         self._asked = time.monotonic()
@@ -91,8 +114,9 @@ class RayWorkers:
             self._add()
 
     def ids(self) -> Sequence[int]:
-        """The actors that have answered."""
-        return [worker for worker in self._actors if worker not in self._starting.values()]
+        """The actors that are prepared."""
+        starting = {*self._placing.values(), *self._preparing.values()}
+        return [worker for worker in self._actors if worker not in starting]
 
     def share(self, digest: str, task: Task) -> None:
         """Put the task into the object store, once."""
@@ -123,25 +147,34 @@ class RayWorkers:
         """Call the actor."""
         ref = self._actors[worker].advance.remote(worker, segment, self._tasks[segment.task])
         self._running[ref] = worker
+        self._deadlines[ref] = time.monotonic() + segment.seconds + self._lease
 
     def wait(self, seconds: float) -> list[Event]:
-        """Reports of segments that ended, and actors that died; an actor that starts ends the wait too."""
-        refs = [*self._running, *self._starting]
+        """Reports of segments that ended, and actors that died or hang; an actor that starts ends the wait too."""
+        refs = [*self._running, *self._placing, *self._preparing]
         if not refs:
             time.sleep(seconds)
             return []
-        ready, _ = ray.wait(refs, num_returns=1, timeout=seconds)
-        if ready:
-            ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
-        elif not self.ids() and time.monotonic() - self._asked > WAIT_ALOUD_SECONDS:
+        try:
+            ready, _ = ray.wait(refs, num_returns=1, timeout=seconds)
+            if ready:
+                ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        except (ray_exceptions.RayError, ConnectionError) as error:
+            raise WorkersError(f"the Ray cluster does not answer any more: {first_line(error)}") from error
+        if not ready and not self.ids() and time.monotonic() - self._asked > WAIT_ALOUD_SECONDS:
             self._asked = float("inf")
-            self._warn(f"the cluster has no room yet for any of {len(self._starting)} workers; waiting")
-        for ref in [ref for ref in ready if ref in self._starting]:
-            self._welcome(ref)
-        return [self._collect(ref) for ref in ready if ref in self._running]
+            self._warn(f"the cluster has no room yet for any of {len(self._placing)} workers; waiting")
+        for ref in ready:
+            if ref in self._placing:
+                self._prepare(ref)
+            elif ref in self._preparing:
+                self._welcome(ref)
+        events = [self._collect(ref) for ref in ready if ref in self._running]
+        return events + self._collect_hung()
 
     def replace(self, worker: int) -> None:
         """Another actor; Ray places it where there is room."""
+        self._places.pop(worker, None)
         ray.kill(self._actors.pop(worker))
         self._add()
 
@@ -158,33 +191,79 @@ class RayWorkers:
         options = FitActor.options(num_cpus=self._cpus, num_gpus=self._gpus)  # type: ignore[attr-defined]
         actor = options.remote(self._cpus, self._gpus > 0, own_architectures())
         self._actors[worker] = actor
-        self._starting[actor.device.remote()] = worker
+        self._placing[actor.place.remote()] = worker
+
+    def _prepare(self, ref: Any) -> None:
+        """An actor is placed, or died before it could answer."""
+        worker = self._placing.pop(ref)
+        try:
+            self._places[worker] = ray.get(ref)
+        except ray_exceptions.RayError as error:
+            self._take_lost_start(worker, _reason(error))
+            return
+        preparing = self._actors[worker].prepare.remote()
+        self._preparing[preparing] = worker
+        self._deadlines[preparing] = time.monotonic() + self._lease
 
     def _welcome(self, ref: Any) -> None:
-        """An actor answered for the first time, or died before it could."""
-        worker = self._starting.pop(ref)
+        """An actor is prepared, or cannot be."""
+        worker = self._preparing.pop(ref)
+        del self._deadlines[ref]
         try:
             device = ray.get(ref)
         except ray_exceptions.RayTaskError as error:
             raise WorkersError(f"a worker cannot start: {first_line(error.cause)}") from error
         except ray_exceptions.RayError as error:
-            self._starts_lost += 1
-            if self._starts_lost >= MAX_LOST_STARTS:
-                raise WorkersError(
-                    f"{MAX_LOST_STARTS} workers died before they could start: {first_line(error)}"
-                ) from error
-            self.replace(worker)
+            self._take_lost_start(worker, _reason(error))
             return
         self._starts_lost = 0
         if self._gpus and device == "cpu":
             self._warn("a worker holds a GPU that torch does not see: it fits on the CPU")
 
+    def _take_lost_start(self, worker: int, reason: str) -> None:
+        self._starts_lost += 1
+        if self._starts_lost >= MAX_LOST_STARTS:
+            raise WorkersError(f"{MAX_LOST_STARTS} workers died before they could start: {reason}")
+        self.replace(worker)
+
     def _collect(self, ref: Any) -> Event:
         worker = self._running.pop(ref)
+        del self._deadlines[ref]
         try:
             report: Report | Full = ray.get(ref)
         except ray_exceptions.RayTaskError as error:
-            return Lost(worker=worker, failure=f"{type(error.cause).__name__}: {error.cause}", is_ours=True)
+            return Lost(worker=worker, failure=f"{type(error.cause).__name__}: {error.cause}", loss=Loss.ERROR)
         except ray_exceptions.RayError as error:
-            return Lost(worker=worker, failure=f"{type(error).__name__}: {first_line(error)}", is_ours=False)
+            return Lost(worker=worker, failure=f"{type(error).__name__}: {_reason(error)}", loss=_loss_of(error))
         return report
+
+    def _collect_hung(self) -> list[Event]:
+        """Those beyond their lease. Ray asks a process to end itself, which one that hangs does not."""
+        now = time.monotonic()
+        late = [ref for ref, deadline in self._deadlines.items() if deadline < now]
+        events: list[Event] = []
+        for ref in late:
+            del self._deadlines[ref]
+            is_running, failure = ref in self._running, f"no answer for {self._lease:g} s"
+            worker = self._running.pop(ref) if is_running else self._preparing.pop(ref)
+            node, pid = self._places[worker]
+            there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+            end_process.options(scheduling_strategy=there).remote(pid)
+            if is_running:
+                events.append(Lost(worker=worker, failure=failure, loss=Loss.HUNG))
+            else:
+                self._take_lost_start(worker, failure)
+        return events
+
+
+def _reason(error: ray_exceptions.RayError) -> str:
+    """Ray puts what happened last, after ids and addresses."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return redact(lines[-1]) if lines else "no reason given"
+
+
+def _loss_of(error: ray_exceptions.RayError) -> Loss:
+    if isinstance(error, ray_exceptions.RayActorError) and error.preempted:
+        return Loss.PREEMPTED
+    is_node = isinstance(error, ray_exceptions.NodeDiedError) or "node has died" in str(error)
+    return Loss.NODE if is_node else Loss.WORKER

@@ -39,13 +39,13 @@ def status_of(study: StudyStorage, store: Path) -> dict[str, Any]:
         state = "searching"
     else:
         state = "done" if study.facts("finished") == study.asked() else "confirming"
-    is_running = _is_locked(study_folder(store, study.name) / LOCK)
     asked = {key: fingerprint[key] for key in ("samples", "crop", "task", "width", "depth", "steps", "seed")}
-    return {**summary, "asked": asked, "budget": budget, "state": state, "running": is_running}
+    return {**summary, "asked": asked, "budget": budget, "state": state, "running": is_running(store, study.name)}
 
 
-def _is_locked(path: Path) -> bool:
-    """Whether a driver holds the lock right now."""
+def is_running(store: Path, name: str) -> bool:
+    """Whether a driver holds the study's lock right now."""
+    path = study_folder(store, name) / LOCK
     if not path.exists():
         return False
     try:

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import Any
-from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
 from search.campaign import Campaign
 from search.config import StudySpec
+from search.connection import artifact_folder, default_tracking_uri
 from search.display import Display
 from search.driver import Driver
 from search.errors import Interrupted, NothingFoundError, StorageError
@@ -28,7 +28,8 @@ from search.plan import Plan, plan_studies
 from search.storage import StudyStorage, open_storage, storage_errors
 from search.study import StudyRun
 from search.summary import summarise
-from search.tracking import Tracker, default_tracking_uri
+from search.sync import sync_command
+from search.tracker import Tracker
 from search.workers import InlineWorkers, Workers
 from spaces.parameters import Choice, Int
 from trainers.config import KNOBS
@@ -81,8 +82,17 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
                 ]
                 for run in runs:
                     run.keep_facts()
-            driver = Driver(workers, stop, display.watch, partial(grouped, storage))
+            driver = Driver(
+                workers,
+                stop,
+                display.watch,
+                partial(grouped, storage),
+                checkpoint_seconds=spec.store.checkpoint_seconds,
+            )
             _run_campaign(runs, driver, workers, display, stop)
+            tracker.close()
+            for run in runs:
+                run.keep_run_id()
     finally:
         display.close()
         workers.close()
@@ -159,9 +169,9 @@ def _settle_lanes(workers: Workers, planned: Plan, display: Display) -> None:
 @contextmanager
 def _tracking(spec: StudySpec, display: Display) -> Iterator[Tracker]:
     uri = spec.store.tracking_uri or default_tracking_uri(spec.store.store)
-    # A server keeps artifacts itself; for a database they need a folder.
-    artifacts = None if urlsplit(uri).scheme in ("http", "https") else spec.store.store / "artifacts"
-    tracker = Tracker(uri, artifacts, lambda line: display.say(f"warning: {line}"))
+    tracker = Tracker(
+        uri, artifact_folder(uri, spec.store.store), display.say, sync_command=partial(sync_command, spec.store)
+    )
     try:
         yield tracker
     finally:

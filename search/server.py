@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from search.connection import default_tracking_uri, newest_experiment
 from search.errors import ServerError, StudyError, UsageError, first_line
-from search.tracking import default_tracking_uri, newest_experiment
 
 
 def serve_ui(store: Path, host: str, port: int) -> None:

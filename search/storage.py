@@ -8,9 +8,9 @@ what was asked, and "outcome", what came of it. Names with a slash are ours: cam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from search.journal import open_journal
 from search.objective import Objective
 from search.record import Record, outcome_facts, spec_facts, to_record
 from search.suggest import told_trial
-from search.trial import Outcome, Score, State, TrialSpec
+from search.trial import Attempt, Loss, Outcome, Score, State, TrialSpec
 from spaces.parameters import Point
 from spaces.space import Space
 
@@ -45,6 +45,9 @@ CONFIRMATIONS = "confirmations"
 
 RUNG_SCORES = "rung_scores"
 """User attribute of a running trial that has a checkpoint: scores of the rungs that it passed before."""
+
+ATTEMPTS = "attempts"
+"""User attribute of a running trial: the tries at it that were lost, as in its outcome later."""
 
 _STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAILED: TrialState.FAIL}
 
@@ -191,6 +194,10 @@ class StudyStorage:
         """A running trial's scores by rung, those of earlier sessions included."""
         self._storage.set_trial_user_attr(trial_id, RUNG_SCORES, {str(step): list(s) for step, s in scores.items()})
 
+    def report_attempts(self, trial_id: int, attempts: Sequence[Attempt]) -> None:
+        """A running trial's lost tries, those of earlier sessions included."""
+        self._storage.set_trial_user_attr(trial_id, ATTEMPTS, [asdict(attempt) for attempt in attempts])
+
     def tell(self, trial_id: int, outcome: Outcome) -> FrozenTrial:
         """End a proposed trial. A pruned one is told with its last value, never as complete."""
         scores, progress = dict(outcome.rung_scores), outcome.progress
@@ -271,6 +278,13 @@ class StudyStorage:
 def rung_scores(trial: FrozenTrial) -> dict[int, Score]:
     """The scores of a running trial at the rungs that it passed before its checkpoint."""
     return {int(rung): Score(*score) for rung, score in trial.user_attrs.get(RUNG_SCORES, {}).items()}
+
+
+def lost_attempts(trial: FrozenTrial) -> tuple[Attempt, ...]:
+    """The tries at a running trial that earlier sessions lost."""
+    return tuple(
+        Attempt(**{**attempt, "loss": Loss(attempt["loss"])}) for attempt in trial.user_attrs.get(ATTEMPTS, [])
+    )
 
 
 def _add(study: Study, outcome: Outcome, objective: Objective) -> Record:

@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from search import diagnosis_plot
 from search.campaign import Phases
+from search.checkpoints import Checkpoints
 from search.config import StudySpec
 from search.confirm import Candidate, judged
 from search.display import Display
 from search.driver import FixedSource, Source
 from search.errors import Interrupted, NothingFoundError
-from search.export import build_recipe, has_weights_of, kept_files, save_recipe, save_weights
-from search.folder import CHECKPOINTS, DIAGNOSES, study_folder
+from search.export import build_recipe, has_weights_of, save_recipe, save_weights
+from search.folder import CHECKPOINTS, diagnosis_paths, study_folder
 from search.objective import best_by
 from search.pictures import draw_study
 from search.plan import Plan
@@ -27,9 +29,9 @@ from search.rungs import rungs_of
 from search.selection import race, race_sizes
 from search.storage import StudyStorage
 from search.summary import best_prediction_db, found_record, summarise
-from search.table import to_markdown
-from search.tracking import StudyTracker, TrackedStudy, Tracker
+from search.tracker import StudyTracker, Tracker
 from search.trial import Outcome, Purpose, TrialSpec, spell
+from search.view import SHOWN, Status, shown_facts, view_of
 from search.workers import Workers
 from trainers.checkpoint import write_atomically
 from trainers.config import FitResult
@@ -61,6 +63,10 @@ class StudyRun:
         self._tracked: StudyTracker | None = None
         self._standing = f"{planned.name} has not begun"
         self._folder = study_folder(spec.store.store, planned.name)
+        elsewhere = spec.store.checkpoints
+        self._checkpoints = Checkpoints(
+            f"{elsewhere.rstrip('/')}/{planned.name}" if elsewhere else str((self._folder / CHECKPOINTS).absolute())
+        )
         self._results: dict[str, FitResult] = {}
 
     @property
@@ -75,9 +81,8 @@ class StudyRun:
             NothingFoundError: every trial failed.
         """
         self._workers.share(self.task, self._plan.task)
-        trials, references = self._storage.trials(), self._storage.references()
-        self._tracked = self._tracker.begin(self._shown(), trials, references, self._diagnosis_files)
-        del trials, references
+        store = self._spec.store.store
+        self._tracked = self._tracker.begin(self.name, lambda status: view_of(self._storage, store, status))
         with self._aborting():
             with self._timed("references"):
                 yield from self._fit_references()
@@ -94,18 +99,14 @@ class StudyRun:
             found = found_record(self._storage, self._storage.trials())
             assert found is not None
             self._save_winner(found)
-            summary = summarise(self._storage)
-            pictures = draw_study(self._folder, self._plan, self._storage, found)
-            files = [*pictures, *kept_files(self._folder)]
-            self._tracking.end(summary, found.key, to_markdown(summary), files)
-            self._tracker.flush()
-            if self._tracking.parent_run_id:
-                self._storage.set_facts("mlflow_run_id", self._tracking.parent_run_id)
+            draw_study(self._folder, self._plan, self._storage, found)
+            self._tracking.end()
+            self.keep_run_id()
             self._storage.set_facts("finished", self._storage.asked())
 
     def abort(self, error: BaseException) -> None:
         """What was to follow does not: close what MLflow shows."""
-        self._tracking.abort("KILLED" if isinstance(error, Interrupted) else "FAILED")
+        self._tracking.abort(Status.KILLED if isinstance(error, Interrupted) else Status.FAILED)
 
     def keep_facts(self) -> None:
         """What was asked that may change from session to session, for whoever looks at the storage."""
@@ -117,6 +118,14 @@ class StudyRun:
         }.items():
             if self._storage.facts(key) != value:
                 self._storage.set_facts(key, value)
+        if self._storage.facts(SHOWN) is None:
+            self._storage.set_facts(SHOWN, shown_facts(self._shown()))
+
+    def keep_run_id(self) -> None:
+        """The study's run in MLflow, as far as it is known: a slow MLflow tells it later."""
+        run_id = self._tracked.parent_run_id if self._tracked else None
+        if run_id and self._storage.facts("mlflow_run_id") != run_id:
+            self._storage.set_facts("mlflow_run_id", run_id)
 
     @property
     def _tracking(self) -> StudyTracker:
@@ -176,7 +185,7 @@ class StudyRun:
             objective=self._storage.objective,
             rungs=rungs_of(self._spec.fit.steps, search.pruner),
             deterministic=search.deterministic,
-            checkpoints=self._folder / CHECKPOINTS,
+            checkpoints=self._checkpoints,
             finished=finished,
         )
 
@@ -255,19 +264,11 @@ class StudyRun:
         """Numbers and picture of a trial that was looked into, in the study's folder; none where it was not."""
         if outcome.diagnosis is None:
             return []
-        numbers, picture = self._diagnosis_paths(outcome.spec.key)
+        numbers, picture = diagnosis_paths(self._folder, outcome.spec.key)
         write_atomically(numbers, json.dumps(outcome.diagnosis.to_dict()).encode())
         title = f"{self.name} {outcome.spec.label} {spell(outcome.spec.point)}"
         diagnosis_plot.draw(picture, outcome.diagnosis, title)
         return [numbers, picture]
-
-    def _diagnosis_files(self, record: Record) -> list[Path]:
-        """What an earlier session drew, which MLflow may not have."""
-        return [path for path in self._diagnosis_paths(record.key) if path.exists()]
-
-    def _diagnosis_paths(self, key: str) -> tuple[Path, Path]:
-        stem = self._folder / DIAGNOSES / key.replace("/", "-")
-        return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
 
     def _ended(self, record: Record) -> None:
         self._display.ended(self.name, record, self._storage.objective.score_db(record))
@@ -282,7 +283,7 @@ class StudyRun:
             return
         self._standing = f"{title} of {self.name}: the fits that ended are kept"
         self._display.phase(self.name, title, len(specs), len(specs) - len(missing))
-        yield FixedSource(missing, finish)
+        yield FixedSource(missing, finish, self._checkpoints)
 
     def _candidate(self, found: Record) -> Candidate:
         return Candidate(label=found.label, record=found, space=self._plan.space)
@@ -298,9 +299,10 @@ class StudyRun:
             walls[phase] += time.monotonic() - began
             self._storage.set_facts("wall_seconds", walls)
 
-    def _shown(self) -> TrackedStudy:
+    def _shown(self) -> dict[str, Any]:
+        """What was asked, and the signal's spectrum."""
         spectrum, signal = self._plan.spectrum, self._plan.signal
-        params = {
+        return {
             **self._plan.fingerprint,
             "signal": signal.source,
             "kind": signal.kind,
@@ -311,10 +313,3 @@ class StudyRun:
             "nyquist_rad": spectrum.nyquist_rad,
             "num_weights": self._plan.num_weights,
         }
-        return TrackedStudy(
-            id=self._storage.facts("id"),
-            campaign=self.name.split("/")[0],
-            study=self.name,
-            title=self.name.split("/")[1],
-            params=params,
-        )

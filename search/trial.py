@@ -97,12 +97,33 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+class Loss(StrEnum):
+    """How a worker, or a try at a trial, was lost."""
+
+    WORKER = "worker"  # its process died
+    HUNG = "hung"  # it gave no answer within its lease
+    NODE = "node"  # its machine left
+    PREEMPTED = "preempted"  # its machine was taken back
+    MEMORY = "memory"  # its device had no room for so many lanes
+    DRIVER = "driver"  # the session ended
+    ERROR = "error"  # an exception of our own
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """A try at a trial that did not end it."""
+    """A try at a trial that did not end it.
 
+    Attributes:
+        loss: how it was lost.
+        failure: what was said, one line.
+        step: that it had reached, as far as is known.
+        lost_seconds: since its state was last kept; None where nobody knows when it ended.
+    """
+
+    loss: Loss
     failure: str
     step: int
+    lost_seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from search.errors import WorkersError, first_line
-from search.trial import TrialSpec
+from search.trial import Loss, TrialSpec
 from trainers.checkpoint import CheckpointError
 from trainers.config import FitResult, NetworkConfig, Progress, Status
 from trainers.tasks import Task
@@ -78,12 +78,12 @@ class Lost:
     Attributes:
         worker: which.
         failure: what happened, one line.
-        is_ours: whether an exception in our own code is the cause, and not a machine that died.
+        loss: how; an ERROR is an exception in our own code.
     """
 
     worker: int
     failure: str
-    is_ours: bool
+    loss: Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,7 +305,7 @@ class InlineWorkers:
         try:
             return [self._runner.advance(self._worker, segment, self._tasks[segment.task])]
         except Exception as error:  # the worker's edge: the driver decides what an exception of ours means
-            return [Lost(worker=self._worker, failure=f"{type(error).__name__}: {error}", is_ours=True)]
+            return [Lost(worker=self._worker, failure=f"{type(error).__name__}: {error}", loss=Loss.ERROR)]
 
     def replace(self, worker: int) -> None:
         """A fresh runner."""

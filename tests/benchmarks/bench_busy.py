@@ -30,6 +30,7 @@ from mlflow.entities import Metric, Param
 from paired import Row, print_rows, spread
 
 from search.config import WorkerSettings
+from search.connection import default_tracking_uri
 from search.driver import Driver
 from search.journal import grouped
 from search.objective import Objective
@@ -38,8 +39,9 @@ from search.ray_workers import FitActor, RayWorkers
 from search.record import Record
 from search.rungs import rungs_of
 from search.storage import StudyStorage, open_storage
-from search.tracking import TrackedStudy, Tracker, default_tracking_uri
+from search.tracker import Tracker
 from search.trial import Outcome, TrialBuilder
+from search.view import view_of
 from search.workers import Event, Report, Segment, Start
 from spaces.catalog import build_space
 from trainers.signals import Crop, read_signal
@@ -152,8 +154,7 @@ def ours(setting: Setting, folder: Path) -> Calls:
     storage = open_storage(folder, None)
     study = StudyStorage.create_or_resume(storage, "busy/bright", {"objective": "fit"})
     tracker = Tracker(default_tracking_uri(folder), folder / "artifacts", print)
-    view = TrackedStudy(id="busy", campaign="busy", study=study.name, title="bright", params={})
-    tracked = tracker.begin(view, [], [], lambda record: [])
+    tracked = tracker.begin(study.name, partial(view_of, study, folder))
 
     def finished(record: Record, outcome: Outcome) -> None:
         number = record.number

@@ -30,7 +30,7 @@ from search.record import Record
 from search.rungs import rungs_of
 from search.storage import StudyStorage, open_storage
 from search.study import StudyRun
-from search.tracking import Tracker
+from search.tracker import Tracker
 from search.trial import TrialBuilder, TrialSpec
 from search.workers import Event, Report, Segment
 from spaces.catalog import build_space

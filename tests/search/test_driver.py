@@ -10,7 +10,7 @@ import pytest
 
 from search.driver import MAX_DEATHS, Drawn, Driver, FixedSource
 from search.errors import DriverError
-from search.trial import Outcome, State, TrialBuilder, TrialSpec
+from search.trial import Loss, Outcome, State, TrialBuilder, TrialSpec
 from search.workers import Event, Full, InlineWorkers, Lost, Workers
 from spaces.catalog import build_space
 from trainers.config import Progress
@@ -39,15 +39,15 @@ def drive(workers: Workers, source: FixedSource, task: Task, signal: Signal) -> 
 class Losing(InlineWorkers):
     """Inline workers that lose the segments whose turn `is_lost` names."""
 
-    def __init__(self, is_lost: Callable[[int], bool], *, is_ours: bool = False) -> None:
+    def __init__(self, is_lost: Callable[[int], bool], loss: Loss = Loss.WORKER) -> None:
         super().__init__()
-        self.is_lost, self.is_ours, self.turn = is_lost, is_ours, 0
+        self.is_lost, self.loss, self.turn = is_lost, loss, 0
 
     def wait(self, seconds: float) -> list[Event]:
         self.turn += bool(self._segments)
         if self._segments and self.is_lost(self.turn):
             self._segments.clear()
-            return [Lost(worker=self.ids()[0], failure="ActorDiedError: gone", is_ours=self.is_ours)]
+            return [Lost(worker=self.ids()[0], failure="ActorDiedError: gone", loss=self.loss)]
         return super().wait(seconds)
 
 
@@ -167,7 +167,9 @@ def test_the_same_exception_of_ours_three_times_ends_the_study(
 ) -> None:
     outcomes: list[Outcome] = []
     with pytest.raises(DriverError, match="the same kind of error came 3 times"):
-        drive(Losing(lambda turn: True, is_ours=True), FixedSource(specs_of(builder, 9), outcomes.append), task, signal)
+        drive(
+            Losing(lambda turn: True, loss=Loss.ERROR), FixedSource(specs_of(builder, 9), outcomes.append), task, signal
+        )
     assert [outcome.state for outcome in outcomes] == [State.FAILED] * 2
 
 

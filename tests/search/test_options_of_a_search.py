@@ -11,10 +11,10 @@ import pytest
 from mlflow import MlflowClient
 
 from search.config import StudySpec
+from search.connection import default_tracking_uri
 from search.display import Display
 from search.report import find_studies
 from search.run import run_study
-from search.tracking import default_tracking_uri
 from search.trial import State
 from spaces.catalog import build_space
 from trainers.checkpoint import unpack

@@ -241,7 +241,7 @@ def test_a_study_draws_what_its_kind_has_and_tells_mlflow(
 ) -> None:
     from mlflow import MlflowClient
 
-    from search.tracking import default_tracking_uri
+    from search.connection import default_tracking_uri
 
     data: dict[str, Any] = {
         "name": "drawn",

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from search.errors import StorageError, StudyError
 from search.storage import StudyStorage, open_storage, record_of, rung_scores, study_names
-from search.trial import Attempt, Outcome, Purpose, Score, State, TrialBuilder, TrialSpec
+from search.trial import Attempt, Loss, Outcome, Purpose, Score, State, TrialBuilder, TrialSpec
 from spaces.catalog import build_space
 from spaces.space import Space
 from trainers.config import Progress, Status
@@ -53,7 +53,7 @@ def propose(study: StudyStorage, space: Space, builder: TrialBuilder) -> tuple[i
 
 def test_a_told_trial_comes_back_as_its_record(study: StudyStorage, space: Space, builder: TrialBuilder) -> None:
     trial, spec = propose(study, space, builder)
-    attempts = (Attempt(failure="gone", step=3),)
+    attempts = (Attempt(loss=Loss.WORKER, failure="gone", step=3, lost_seconds=1.5),)
     told = study.tell(trial, outcome_of(spec, rung_scores={20: Score(22.0)}, attempts=attempts))
     [record] = study.trials()
     assert record == record_of(told)

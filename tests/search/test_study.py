@@ -17,12 +17,12 @@ import soundfile
 from mlflow import MlflowClient
 
 from search.config import StudySpec
+from search.connection import default_tracking_uri
 from search.display import Display
 from search.errors import InputError, StorageError, StudyError
 from search.report import export_winner, find_studies, status_of
 from search.run import run_study
 from search.storage import StudyStorage
-from search.tracking import default_tracking_uri
 from search.trial import State, derive_seed
 from spaces.laws import LawError
 from spaces.parameters import PointError
@@ -370,7 +370,7 @@ def test_a_deterministic_study_is_the_same_after_it_was_stopped_beyond_a_rung(
     monkeypatch.setattr("search.driver.SEGMENT_SECONDS", 1e-3)  # a few steps a segment: a stop can come anywhere
     init, stops, stopped = Driver.__init__, [0], list[str]()
 
-    def stopping(self: Driver, workers: Any, stop: Any, watch: Any, *more: Any) -> None:
+    def stopping(self: Driver, workers: Any, stop: Any, watch: Any, *more: Any, **named: Any) -> None:
         def watch_and_stop(spec: Any, progress: Any) -> None:
             beyond = spec.rungs and spec.rungs[0] < progress.step < spec.fit.steps
             if beyond and stops[0] < 3 and spec.key not in stopped:
@@ -378,7 +378,7 @@ def test_a_deterministic_study_is_the_same_after_it_was_stopped_beyond_a_rung(
                 stops[0] += 1
                 stop.set()
 
-        init(self, workers, stop, watch_and_stop, *more)
+        init(self, workers, stop, watch_and_stop, *more, **named)
 
     monkeypatch.setattr(Driver, "__init__", stopping)
     broken = spec_in("broken")

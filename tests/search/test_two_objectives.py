@@ -16,6 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from search.config import StudySpec
+from search.connection import default_tracking_uri
 from search.driver import Driver
 from search.errors import Interrupted
 from search.journal import GroupedJournal
@@ -23,7 +24,6 @@ from search.record import Record
 from search.report import find_studies, status_of
 from search.run import run_study
 from search.storage import StudyStorage
-from search.tracking import default_tracking_uri
 from search.trial import State
 
 SpecOf = Callable[..., StudySpec]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal as signal_module
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from search.config import WorkerSettings
 from search.driver import Driver, FixedSource
 from search.errors import WorkersError
-from search.trial import Outcome, State, TrialBuilder, TrialSpec
+from search.trial import Loss, Outcome, State, TrialBuilder, TrialSpec
 from search.workers import InlineWorkers, Lost, Report, Segment, Start, Workers
 from spaces.catalog import build_space
 from trainers.config import Status
@@ -127,7 +130,7 @@ class TestEveryWorkers:
         workers.submit(worker, Segment(task=broken.digest, lanes=1, start=(start,), until={0: 3}, seconds=1))
         [event] = events_of(workers, 1)
         assert isinstance(event, Lost)
-        assert event.is_ours
+        assert event.loss is Loss.ERROR
         assert "RuntimeError" in event.failure
         workers.replace(worker)
         assert first_of(workers) != worker
@@ -178,6 +181,40 @@ def test_a_killed_actor_is_replaced_and_its_trial_ends_as_if_nothing_had_happene
     failures = [attempt.failure for outcome in outcomes for attempt in outcome.attempts]
     assert failures
     assert all("Died" in failure for failure in failures)
+    losses = {attempt.loss for outcome in outcomes for attempt in outcome.attempts}
+    assert losses == {Loss.WORKER}
+
+
+def test_an_actor_that_hangs_beyond_its_lease_is_ended_and_makes_room_for_another(
+    local_ray: None, builder: TrialBuilder, task: Task, signal: Signal
+) -> None:
+    from search.ray_workers import RayWorkers
+
+    workers = RayWorkers(WorkerSettings(workers=2, lease=1.0))
+    workers.share(task.digest, task)
+    outcomes: list[Outcome] = []
+    hanging: list[int] = []
+
+    def hang_once(spec: TrialSpec, progress: object) -> None:
+        if not hanging:
+            hanging.append(next(pid for _, pid in workers._places.values()))
+            os.kill(hanging[0], signal_module.SIGSTOP)
+
+    try:
+        specs = [spec_of(builder, number, rungs=(10, 20, 30)) for number in range(6)]
+        assert Driver(workers, threading.Event(), hang_once).run(FixedSource(specs, outcomes.append))
+        while len(workers.ids()) < 2:  # both CPUs are there again: the one that hung has left its own
+            workers.wait(1.0)
+        assert not Path(f"/proc/{hanging[0]}").exists()
+    finally:
+        workers.close()
+    assert sorted(outcome.spec.key for outcome in outcomes) == sorted(spec.key for spec in specs)
+    assert {outcome.state for outcome in outcomes} == {State.COMPLETE}
+    [attempt] = [attempt for outcome in outcomes for attempt in outcome.attempts]
+    assert attempt.loss is Loss.HUNG
+    assert attempt.failure == "no answer for 1 s"
+    assert attempt.lost_seconds is not None
+    assert attempt.lost_seconds > 1.0
 
 
 def test_nothing_at_an_address_is_said_within_seconds() -> None:

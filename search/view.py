@@ -1,0 +1,185 @@
+"""A study as MLflow shows it, from its storage and its folder alone, for a session and for `winnow sync`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from search.export import kept_files
+from search.folder import COMPARISON, CURVES, FRONT, LANDSCAPE, SPECTRA, diagnosis_paths, study_folder
+from search.record import Record
+from search.report import is_running
+from search.storage import StudyStorage
+from search.summary import found_record, summarise
+from search.table import to_markdown
+from search.trial import State
+
+SHOWN = "shown"
+"""Fact of a study: the parameters and tags of its run, kept when it begins."""
+
+
+class Status(StrEnum):
+    """Of a run, in MLflow's words."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    KILLED = "KILLED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """A run for a finished trial or reference.
+
+    Attributes:
+        record: what it shows.
+        role: "trial" or "reference".
+        files: its artifacts.
+    """
+
+    record: Record
+    role: str
+    files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What a study shows beside its trials once it came to its end.
+
+    Attributes:
+        summary: as `summarise` gives it.
+        found: key of the found trial.
+        note: description of the run, Markdown.
+        files: pictures, sound, the winner.
+    """
+
+    summary: Mapping[str, Any]
+    found: str
+    note: str
+    files: Sequence[Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyView:
+    """One study: a parent run with a child run for each finished trial and reference.
+
+    Attributes:
+        id: of the study; two stores may have studies of one name.
+        study: full name.
+        params, tags: of the parent run.
+        began: when the study was made, seconds since the epoch.
+        ended: when its last fit ended, likewise; None where none did.
+        status: of the parent run.
+        children: in the order of their numbers, references first.
+        ending: None before the study came to its end, and while it runs.
+    """
+
+    id: str
+    study: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    began: float
+    ended: float | None
+    status: Status
+    children: Sequence[Child]
+    ending: Ending | None
+
+    @property
+    def campaign(self) -> str:
+        """Name of the experiment."""
+        return self.study.split("/")[0]
+
+    @property
+    def title(self) -> str:
+        """Name of the parent run."""
+        return self.study.split("/")[1]
+
+
+def view_of(storage: StudyStorage, store: Path, status: Status) -> StudyView:
+    """What MLflow is to show of a study now.
+
+    Raises:
+        StorageError and what Optuna raises: the storage failed.
+    """
+    folder = study_folder(store, storage.name)
+    trials, references = storage.trials(), storage.references()
+    shown = storage.facts(SHOWN) or {"params": _old_params(storage), "tags": {}}
+    ends = [record.ended for record in [*trials, *references, *storage.confirmations()]]
+    return StudyView(
+        id=storage.facts("id"),
+        study=storage.name,
+        params=shown["params"],
+        tags=shown["tags"],
+        began=datetime.fromisoformat(storage.facts("created")).timestamp(),
+        ended=max(ends, default=None),
+        status=status,
+        children=[
+            Child(record=record, role=role, files=diagnosis_files(folder, record.key))
+            for role, records in (("reference", references), ("trial", trials))
+            for record in records
+        ],
+        ending=_ending(storage, folder, trials, status),
+    )
+
+
+def status_for_sync(storage: StudyStorage, store: Path) -> Status:
+    """The status of a study that no session of this process runs."""
+    if is_running(store, storage.name):
+        return Status.RUNNING
+    if storage.facts("finished") is not None and storage.facts("finished") == storage.asked():
+        return Status.FINISHED
+    trials = storage.trials()
+    has_failed = len(trials) == storage.facts("trials") and all(record.state is State.FAILED for record in trials)
+    return Status.FAILED if has_failed else Status.KILLED
+
+
+def shown_facts(params: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The fact SHOWN, of what was asked and the signal's spectrum."""
+    return {
+        "params": {key: str(value) for key, value in params.items() if value is not None},
+        "tags": source_tags(),
+    }
+
+
+@cache
+def source_tags() -> dict[str, str]:
+    """The version of this program, and the commit where it runs from a checkout."""
+    tags = {"winnow.version": version("winnow-inr"), "mlflow.source.name": "winnow", "mlflow.source.type": "LOCAL"}
+    root = Path(__file__).parents[1]
+    git = shutil.which("git")
+    if git and (root / ".git").exists():
+        command = [git, "-C", str(root), "rev-parse", "HEAD"]  # fixed words, no shell
+        commit = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if commit.returncode == 0:
+            tags["mlflow.source.git.commit"] = commit.stdout.strip()
+    return tags
+
+
+def diagnosis_files(folder: Path, key: str) -> list[Path]:
+    """What was drawn of a trial that was looked into; nothing of others."""
+    return [path for path in diagnosis_paths(folder, key) if path.exists()]
+
+
+def _ending(storage: StudyStorage, folder: Path, trials: Sequence[Record], status: Status) -> Ending | None:
+    is_or_was_finished = status is Status.FINISHED or storage.facts("finished") is not None
+    found = found_record(storage, trials)
+    if status is Status.RUNNING or not is_or_was_finished or found is None:
+        return None
+    summary = summarise(storage)
+    pictures = [folder / name for name in (LANDSCAPE, CURVES, FRONT, SPECTRA, COMPARISON)]
+    files = [path for path in [*pictures, *kept_files(folder)] if path.exists()]
+    return Ending(summary=summary, found=found.key, note=to_markdown(summary), files=files)
+
+
+def _old_params(storage: StudyStorage) -> dict[str, str]:
+    """Of a study whose version did not keep what it showed: what was asked."""
+    params = {**storage.facts("fingerprint"), "signal": storage.facts("signal")}
+    return {key: str(value) for key, value in params.items() if value is not None}
