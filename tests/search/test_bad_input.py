@@ -338,7 +338,7 @@ NUMBERS: dict[str, tuple[str, str]] = {
     "--cpus-per-worker": ("0", "`1 <= cpus_per_worker` must hold"),
     "--gpus-per-worker": ("inf", "gpus_per_worker must be finite"),
     "--lanes": ("-3", "lanes must be a whole number from 1 to 4096 or 'auto', but got lanes=-3"),
-    "--lease": ("0", "`1.0 <= lease` must hold, but got lease=0.0"),
+    "--lease": ("0", "`0.0 < lease` must hold, but got lease=0.0"),
     "--checkpoint-seconds": ("-1", "`0.0 < checkpoint_seconds` must hold"),
     "--crop": ("9999999999", "crop must be one to three sizes"),
 }
