@@ -1,4 +1,4 @@
-"""The commands: `winnow predict`, `fit`, `run`, `status`, `export`, `sync`, `ui`. Slow imports happen inside them."""
+"""The commands: `predict`, `fit`, `run`, `status`, `replay`, `export`, `sync`, `ui`; slow imports happen inside."""
 
 from __future__ import annotations
 
@@ -216,17 +216,18 @@ def _print_summaries(document: Mapping[str, Any], spec: StudySpec) -> None:
 @json_option
 def status(name: str | None, store: Path, storage: str | None, as_json: bool) -> None:
     """Show where studies stand: all of them, a campaign's, or one."""
+    from search.lock import Holder
     from search.report import find_studies, status_of
     from search.table import sentence_of
     from search.trial import spell
 
-    document = {"studies": [status_of(study, store) for study in find_studies(store, storage, name)]}
+    document = {"studies": [status_of(study, store, storage) for study in find_studies(store, storage, name)]}
     if as_json:
         _print_json(document)
         return
     for entry in document["studies"]:
         done, best = sum(entry["trials"].values()), entry["best"]
-        state = f"{entry['state']} (running)" if entry["running"] else entry["state"]
+        state = f"{entry['state']} (running: {Holder(**entry['driver'])})" if entry["running"] else entry["state"]
         asked = entry["asked"]
         size = f"{asked['crop'] or asked['samples'] or 'all'} samples, width {asked['width']}, {asked['steps']} steps"
         task = "" if asked["task"] == "fit" else f", task {asked['task']}, objective {entry['objective']}"
@@ -238,6 +239,37 @@ def status(name: str | None, store: Path, storage: str | None, as_json: bool) ->
             scored = f"{best['psnr_db']:.1f} dB"
             scored += f", held out {best['held_psnr_db']:.1f} dB," if "held_psnr_db" in best else ""
             click.echo(f"  best so far #{best['number']} {spell(best['params'])}, {scored} on one seed")
+
+
+@cli.command()
+@click.argument("name")
+@section_options("search", "plugin")
+@store_option
+@storage_option
+@json_option
+def replay(name: str, store: Path, storage: str | None, as_json: bool, **options: Any) -> None:
+    """Propose a study's points again, from its seed and the order of its log, without a fit.
+
+    They must agree bit for bit with those that were searched; exit code 1 where one does not.
+    """
+    _spec(None, options)
+    from search.replay import replay as replay_study
+    from search.report import find_studies
+    from search.trial import spell
+
+    replayed = [replay_study(study) for study in find_studies(store, storage, name)]
+    if as_json:
+        _print_json({"studies": replayed})
+    else:
+        for entry in replayed:
+            click.echo(f"{entry['study']}: {entry['agree']} of {entry['proposals']} proposals agree bit for bit")
+    for entry in replayed:
+        if first := entry["first_difference"]:
+            points = {key: spell(first[key]) for key in ("stored", "proposed")}
+            raise WorldError(
+                f"proposal #{first['number']} of {entry['study']} must be {points['stored']}, as stored, but the "
+                f"sampler gives {points['proposed']}: another version of Optuna or NumPy, or another kind of CPU?"
+            )
 
 
 @cli.command()

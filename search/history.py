@@ -7,7 +7,7 @@ proposes what an undisturbed one would have.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -36,12 +36,45 @@ class Proposal:
         number: of the trial within its study.
         params, distributions: search coordinates, as Optuna keeps them.
         point: what they mean.
+        seen: what the sampler had seen, JSON-able: `tells` proposed trials that had ended, `since` a session that began
+            when so many had ended and so many trials, references included, were there (see `as_they_were`).
     """
 
     number: int
     params: Mapping[str, Any]
     distributions: Mapping[str, BaseDistribution]
     point: Mapping[str, Value]
+    seen: Mapping[str, Any] = field(compare=False)
+
+
+def num_tells(trials: Sequence[FrozenTrial]) -> int:
+    """How many proposed trials have ended, failed ones included and told references not."""
+    return sum(trial.state.is_finished() and "spec" in trial.user_attrs for trial in trials)
+
+
+def as_they_were(trials: Sequence[FrozenTrial], tells: int, num: int) -> list[FrozenTrial]:
+    """The first `num` trials of a study, by number, as they were when so many proposed ones had ended.
+
+    Which had is told by their outcomes' "order"; references are told as they are made.
+    """
+    return [trial if _had_ended(trial, tells) else _as_running(trial) for trial in trials[:num]]
+
+
+def _had_ended(trial: FrozenTrial, tells: int) -> bool:
+    if "spec" not in trial.user_attrs:
+        return True
+    return trial.state.is_finished() and int(trial.user_attrs["outcome"]["order"]) < tells
+
+
+def _as_running(trial: FrozenTrial) -> FrozenTrial:
+    running = create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+    )
+    running.number = trial.number
+    return running
 
 
 class History:
@@ -61,6 +94,8 @@ class History:
         self._study_seed = study_seed
         self._directions = list(directions)
         self._next_number = len(trials)
+        self._num_tells = num_tells(trials)
+        self._since = [self._num_tells, len(trials)]
         told = [_seen(trial) for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         self._num_told = len(told)
         self._running = {trial.number: _seen(trial) for trial in trials if not trial.state.is_finished()}
@@ -78,11 +113,18 @@ class History:
         self._next_number += 1
         self._trial_ids[number] = trial._trial_id
         self._running[number] = _seen(trial._get_latest_trial(), number)
-        return Proposal(number=number, params=trial.params, distributions=trial.distributions, point=point)
+        return Proposal(
+            number=number,
+            params=trial.params,
+            distributions=trial.distributions,
+            point=point,
+            seen={"tells": self._num_tells, "since": self._since},
+        )
 
     def tell(self, trial: FrozenTrial) -> None:
         """A running trial of the study, as it ended."""
         del self._running[trial.number]
+        self._num_tells += 1
         trial_id, storage = self._trial_ids.pop(trial.number), self._study._storage
         for step, value in trial.intermediate_values.items():
             storage.set_trial_intermediate_value(trial_id, step, value)
@@ -95,6 +137,11 @@ class History:
             self._told.sort(key=lambda told: told.number)
             self._told = [*self._best(self._told[:-BLOCK]), *self._told[-BLOCK:]]
             self._study = self._build()
+
+    def put_right(self, trial: FrozenTrial) -> None:
+        """Take a running trial as it is, where `propose` gave another: for a replay that goes on."""
+        self._running[trial.number] = _seen(_as_running(trial))
+        self._study = self._build()
 
     def _build(self) -> Study:
         """A study in memory of what is seen, in order of number: the sampler weighs later trials more."""

@@ -13,11 +13,10 @@ from search.heuristics import check_heuristics, check_names, predict_point
 from search.plugins import digest_of, load_plugins
 from search.references import Reference, build_references
 from search.rungs import rungs_of
+from search.searched import searched_space
 from search.trial import TrialBuilder
-from spaces.capacity import with_capacity
-from spaces.catalog import build_space
 from spaces.laws import LawError
-from spaces.parameters import Point, PointError
+from spaces.parameters import PointError
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.config import FitConfig
@@ -113,9 +112,9 @@ def _check(source: str, spec: StudySpec) -> _Checked:
 def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:
     search = spec.search
     signal, spectrum, task, heuristics = checked
-    space = build_space(search.space, spectrum, width=spec.network.width, coordinates=search.coordinates)
-    if spec.fit.lr is not None:
-        space = space.with_fixed("lr", spec.fit.lr)
+    space = searched_space(
+        spectrum, name=search.space, coordinates=search.coordinates, lr=spec.fit.lr, **spec.network.model_dump()
+    )
     builder = TrialBuilder(
         study=name,
         task=task.digest,
@@ -128,7 +127,6 @@ def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:
         diagnose=search.diagnose,
     )
     if spec.network.max_weights is not None:
-        space = _with_capacity(space, spec.network, builder)
         builder = _within_budget(space, spec.network, builder)
     width, depth = builder.width, builder.depth
     predictions = [
@@ -154,15 +152,6 @@ def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:
         builder=builder,
         fingerprint=fingerprint,
     )
-
-
-def _with_capacity(space: Space, network: NetworkSettings, builder: TrialBuilder) -> Space:
-    assert network.max_weights is not None
-
-    def num_weights(point: Point, width: int, depth: int) -> int:
-        return builder.network(space, {**point, "width": width, "depth": depth}).num_weights
-
-    return with_capacity(space, network.max_weights, num_weights, width=network.width, depth=network.depth)
 
 
 def _within_budget(space: Space, network: NetworkSettings, builder: TrialBuilder) -> TrialBuilder:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from search.errors import StorageError, StudyError
 from search.export import read_winner
-from search.folder import LOCK, study_folder
-from search.storage import StudyStorage, open_storage, study_names
+from search.folder import study_folder
+from search.lock import holder_of
+from search.storage import StudyStorage, open_storage, storage_errors, study_names
 from search.summary import summarise
 from trainers.checkpoint import write_atomically
 
 
+@storage_errors()
 def find_studies(store: Path, storage_url: str | None, name: str | None) -> list[StudyStorage]:
     """All studies, those of a campaign, or the one of that name.
 
     Raises:
         StudyError: there is none.
+        StorageError: the storage cannot be read, or is none.
     """
     if storage_url is None and not (store / "journal.log").exists():
         raise StudyError(f"there is no store at {store}")
@@ -31,28 +33,30 @@ def find_studies(store: Path, storage_url: str | None, name: str | None) -> list
     return [StudyStorage(storage, full) for full in names]
 
 
-def status_of(study: StudyStorage, store: Path) -> dict[str, Any]:
-    """The summary, with what was asked, one word of state (searching, confirming, done), and whether it runs now."""
+@storage_errors()
+def status_of(study: StudyStorage, store: Path, storage_url: str | None = None) -> dict[str, Any]:
+    """The summary, with what was asked, one word of state (searching, confirming, done), and who runs it now.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
     summary = summarise(study)
     budget, fingerprint = study.facts("trials"), study.facts("fingerprint")
     if sum(summary["trials"].values()) < budget:
         state = "searching"
     else:
         state = "done" if study.facts("finished") == study.asked() else "confirming"
+    holder = holder_of(store, storage_url, study.name)
     asked = {key: fingerprint[key] for key in ("samples", "crop", "task", "width", "depth", "steps", "seed")}
-    return {**summary, "asked": asked, "budget": budget, "state": state, "running": is_running(store, study.name)}
-
-
-def is_running(store: Path, name: str) -> bool:
-    """Whether a driver holds the study's lock right now."""
-    path = study_folder(store, name) / LOCK
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
+    driver = asdict(holder) if holder else None
+    return {
+        **summary,
+        "asked": asked,
+        "budget": budget,
+        "state": state,
+        "running": holder is not None,
+        "driver": driver,
+    }
 
 
 def export_winner(store: Path, storage_url: str | None, name: str, out: Path) -> list[Path]:

@@ -6,24 +6,22 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from search.campaign import Campaign
 from search.config import StudySpec
 from search.connection import artifact_folder, default_tracking_uri
 from search.display import Display
 from search.driver import Driver
-from search.errors import Interrupted, NothingFoundError, StorageError
-from search.folder import LOCK, study_folder
+from search.errors import Interrupted, NothingFoundError
 from search.journal import grouped
+from search.lock import check_storage_url, driving
 from search.plan import Plan, plan_studies
 from search.storage import StudyStorage, open_storage, storage_errors
 from search.study import StudyRun
@@ -49,6 +47,7 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     """
     display = display or Display()
     spec = spec.model_copy(update={"name": spec.name or spec.default_name(f"{datetime.now(UTC):%Y%m%d}")})
+    check_storage_url(spec.store.storage)
     plans = plan_studies(spec)
     for line in spec.idle_task_options:
         display.say(f"warning: {line}")
@@ -68,8 +67,8 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
         if spec.workers.lanes == "auto":
             _settle_lanes(workers, plans[0], display)
         with (
-            storage_errors(),
-            _locked(spec, plans),
+            storage_errors(spec.store.store),
+            driving(spec.store.store, spec.store.storage, [planned.name for planned in plans]) as check_driving,
             _stop_on_signal() as stop,
             _tracking(spec, display) as tracker,
         ):
@@ -86,7 +85,7 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
                 workers,
                 stop,
                 display.watch,
-                partial(grouped, storage),
+                partial(_writing, check_driving, partial(grouped, storage)),
                 checkpoint_seconds=spec.store.checkpoint_seconds,
             )
             _run_campaign(runs, driver, workers, display, stop)
@@ -179,25 +178,11 @@ def _tracking(spec: StudySpec, display: Display) -> Iterator[Tracker]:
 
 
 @contextmanager
-def _locked(spec: StudySpec, plans: Sequence[Plan]) -> Iterator[None]:
-    """One driver a study: a second one is refused. The system releases the locks of a process that died."""
-    locks = []
-    try:
-        for planned in plans:
-            folder = study_folder(spec.store.store, planned.name)
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock = FileLock(folder / LOCK)
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise StorageError(f"study {planned.name!r} is being run by another process") from None
-            except OSError as error:
-                raise StorageError(f"the store {spec.store.store} must be a writable folder, but: {error}") from error
-            locks.append(lock)
+def _writing(check_driving: Callable[[], None], group: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """What is written inside goes to disk together, and only by the studies' driver."""
+    check_driving()
+    with group():
         yield
-    finally:
-        for lock in locks:
-            lock.release()
 
 
 @contextmanager

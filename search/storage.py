@@ -7,6 +7,7 @@ what was asked, and "outcome", what came of it. Names with a slash are ours: cam
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,15 +18,17 @@ from typing import Any
 from uuid import uuid4
 
 import optuna
-from optuna.exceptions import OptunaError
+from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.errors import StorageError, StudyError, first_line, redact
-from search.history import History, Proposal
+from search.errors import StorageError, StudyError, first_line
+from search.history import History, Proposal, as_they_were, num_tells
 from search.journal import open_journal
+from search.lock import check_storage_url, connect_args_of
 from search.objective import Objective
 from search.record import Record, outcome_facts, spec_facts, to_record
 from search.suggest import told_trial
@@ -33,8 +36,14 @@ from search.trial import Attempt, Loss, Outcome, Score, State, TrialSpec
 from spaces.parameters import Point
 from spaces.space import Space
 
-STORAGE_FORMAT = 2
+STORAGE_FORMAT = 3
 """Of what is written into Optuna's storage; raised whenever its meaning changes."""
+
+READ_FORMATS = (2, 3)
+"""What can be shown and exported; what is older than `STORAGE_FORMAT` is not written to."""
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What a file system says that takes no more."""
 
 DERIVED = ("space_fingerprint", "rungs", "signal_sha256")
 """Parts of a fingerprint that follow from others."""
@@ -65,28 +74,33 @@ def open_storage(store: Path, url: str | None, *, to_write: bool = True) -> Base
     """
     with storage_errors():
         if url:
-            try:
-                return optuna.storages.get_storage(url)
-            except ValueError as error:
-                raise StorageError(f"{redact(url)} must be a storage of Optuna's, but: {first_line(error)}") from error
+            check_storage_url(url)
+            # A connection that died while it waited, as the server was started anew, is replaced.
+            engine = {"pool_pre_ping": True, "connect_args": connect_args_of(make_url(url))}
+            return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine))
         journal = store.absolute() / "journal.log"
         try:
             if journal.exists() and not journal.is_file():  # a pipe would wait, a device may never end
                 raise StorageError(f"{journal} must be a regular file")
             return open_journal(journal, to_write=to_write)
-        except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-            raise StorageError(f"{journal} must be Optuna's journal, but: {first_line(error)}") from error
         except OSError as error:
             raise StorageError(f"the store {store} must be a writable folder, but: {error}") from error
 
 
 @contextmanager
-def storage_errors() -> Iterator[None]:
-    """Turn what Optuna and its databases raise into a StorageError."""
+def storage_errors(store: Path | None = None) -> Iterator[None]:
+    """Turn what Optuna, its databases and the full disk of `store` raise into a StorageError."""
     try:
         yield
     except (OptunaError, SQLAlchemyError, ImportError) as error:
-        raise StorageError(f"the storage failed: {type(error).__name__}: {first_line(error)}") from error
+        # Optuna says of what went wrong in a database only that something did.
+        said = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        raise StorageError(f"the storage failed: {type(said).__name__}: {first_line(said)}") from error
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where = f"the store {store}" if store else error.filename or "a file"
+        raise StorageError(f"{where} cannot be written: {error.strerror}") from error
 
 
 def study_names(storage: BaseStorage) -> list[str]:
@@ -112,6 +126,7 @@ class StudyStorage:
     def __init__(self, storage: BaseStorage, name: str) -> None:
         self.name = name
         self._storage = storage
+        self._num_tells: int | None = None
         try:
             self.search, self._references, self._confirmations = (
                 optuna.load_study(study_name=full, storage=storage)
@@ -121,8 +136,8 @@ class StudyStorage:
             raise StudyError(f"there is no study {name!r}") from None
         _refuse_damaged(name, self.search, self._references, self._confirmations)
         found = self.search.user_attrs.get("format")
-        if found != STORAGE_FORMAT:
-            raise StudyError(f"study {name!r} must be of format {STORAGE_FORMAT}, but it is of format {found}")
+        if found not in READ_FORMATS:
+            raise _format_error(name, found)
         try:
             self.objective = Objective(self.facts("fingerprint")["objective"])
         except (KeyError, TypeError, ValueError) as error:
@@ -137,15 +152,20 @@ class StudyStorage:
         """
         # The search study comes last and its format last of all: what has a format is whole.
         objective = Objective(fingerprint["objective"])
+        known = {study.study_name for study in storage.get_all_studies()}  # who is refused has written nothing
         for full, num in ((f"{name}/{REFERENCES}", 1), (f"{name}/{CONFIRMATIONS}", 1), (name, objective.num_values)):
             directions = [StudyDirection.MAXIMIZE] * num
-            study = optuna.create_study(storage=storage, study_name=full, directions=directions, load_if_exists=True)
+            if full not in known:
+                optuna.create_study(storage=storage, study_name=full, directions=directions)
+        study = optuna.load_study(storage=storage, study_name=name)
         if "format" not in study.user_attrs:
             study.set_user_attr("fingerprint", _plain(fingerprint))
             study.set_user_attr("id", uuid4().hex)
             study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="seconds"))
             study.set_user_attr("format", STORAGE_FORMAT)
         opened = cls(storage, name)
+        if opened.facts("format") != STORAGE_FORMAT:
+            raise _format_error(name, opened.facts("format"))
         differences = _differences(opened.facts("fingerprint"), _plain(fingerprint))
         if differences:
             raise StudyError(
@@ -169,6 +189,11 @@ class StudyStorage:
         """What a sampler that proposes the next trials has to see."""
         return History(space, study_seed, self.search.directions, self.search.get_trials(deepcopy=False))
 
+    def history_as_it_was(self, space: Space, study_seed: int, since: Sequence[int]) -> History:
+        """What the sampler saw when a session began, as `Proposal.seen` tells of it."""
+        trials = as_they_were(self.search.get_trials(deepcopy=False), *since)
+        return History(space, study_seed, self.search.directions, trials)
+
     def begin(self, proposal: Proposal, spec: TrialSpec) -> int:
         """Keep a proposed trial with all that a later driver needs to continue it, in one piece; its id.
 
@@ -179,7 +204,7 @@ class StudyStorage:
             state=TrialState.RUNNING,
             params=dict(proposal.params),
             distributions=dict(proposal.distributions),
-            user_attrs={"spec": spec_facts(spec)},
+            user_attrs={"spec": spec_facts(spec), "seen": proposal.seen},
         )
         trial_id = self._storage.create_new_trial(self.search._study_id, template_trial=trial)
         if self._storage.get_trial(trial_id).number != proposal.number:
@@ -199,7 +224,12 @@ class StudyStorage:
         self._storage.set_trial_user_attr(trial_id, ATTEMPTS, [asdict(attempt) for attempt in attempts])
 
     def tell(self, trial_id: int, outcome: Outcome) -> FrozenTrial:
-        """End a proposed trial. A pruned one is told with its last value, never as complete."""
+        """End a proposed trial. A pruned one is told with its last value, never as complete.
+
+        Its outcome has the order in which it ended, counted from 0: a replay tells the sampler in this order.
+        """
+        if self._num_tells is None:
+            self._num_tells = num_tells(self.search.get_trials(deepcopy=False))
         scores, progress = dict(outcome.rung_scores), outcome.progress
         if outcome.state is State.PRUNED and progress and progress.psnr_db is not None:
             scores[progress.step] = Score(progress.psnr_db, progress.held_psnr_db)
@@ -214,8 +244,10 @@ class StudyStorage:
                 self._storage.set_trial_intermediate_value(trial_id, step, value)
             if outcome.state is State.PRUNED and reports:
                 values = [reports[max(reports)]]
-        self._storage.set_trial_user_attr(trial_id, "outcome", outcome_facts(outcome))
+        facts = {**outcome_facts(outcome), "order": self._num_tells}
+        self._storage.set_trial_user_attr(trial_id, "outcome", facts)
         self._storage.set_trial_state_values(trial_id, _STATES[outcome.state], values)
+        self._num_tells += 1
         return self._storage.get_trial(trial_id)
 
     def tell_reference(self, space: Space, record: Record, *, width: int, depth: int) -> None:
@@ -323,6 +355,13 @@ def _refuse_damaged(name: str, *studies: Study) -> None:
             study.get_trials(deepcopy=False)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(f"the trials of {name!r} must be Optuna's, but: {first_line(error)}") from error
+
+
+def _format_error(name: str, found: object) -> StudyError:
+    return StudyError(
+        f"study {name!r} must be of format {STORAGE_FORMAT}, but it is of format {found}, which another version of "
+        "winnow wrote: choose another --name"
+    )
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

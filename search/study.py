@@ -26,6 +26,7 @@ from search.proposals import Proposals
 from search.record import Record
 from search.references import best_of
 from search.rungs import rungs_of
+from search.searched import spectrum_facts
 from search.selection import race, race_sizes
 from search.storage import StudyStorage
 from search.summary import best_prediction_db, found_record, summarise
@@ -112,6 +113,7 @@ class StudyRun:
         """What was asked that may change from session to session, for whoever looks at the storage."""
         for key, value in {
             "signal": self._plan.signal.source,
+            "spectrum": spectrum_facts(self._plan.spectrum),
             "space": self._plan.space.name,
             "confirm": self._spec.search.confirm,
             "trials": self._spec.search.trials,

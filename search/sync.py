@@ -37,7 +37,7 @@ def sync_studies(store: Path, storage_url: str | None, name: str, tracking_uri: 
         studies = find_studies(store, storage_url, name)
         return {
             "tracking_uri": redact(uri),
-            "studies": [_sync(study, store, uri) for study in studies],
+            "studies": [_sync(study, store, storage_url, uri) for study in studies],
         }
 
 
@@ -53,8 +53,8 @@ def sync_command(settings: StoreSettings, name: str) -> str:
     return shlex.join(words)
 
 
-def _sync(study: StudyStorage, store: Path, uri: str) -> dict[str, Any]:
-    view = view_of(study, store, status_for_sync(study, store))
+def _sync(study: StudyStorage, store: Path, storage_url: str | None, uri: str) -> dict[str, Any]:
+    view = view_of(study, store, status_for_sync(study, store, storage_url))
     runs = StudyRuns(artifact_folder(uri, store))
     try:
         num_logged = runs.bring_up(connect(uri), view)

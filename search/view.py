@@ -15,8 +15,8 @@ from typing import Any
 
 from search.export import kept_files
 from search.folder import COMPARISON, CURVES, FRONT, LANDSCAPE, SPECTRA, diagnosis_paths, study_folder
+from search.lock import holder_of
 from search.record import Record
-from search.report import is_running
 from search.storage import StudyStorage
 from search.summary import found_record, summarise
 from search.table import to_markdown
@@ -130,9 +130,9 @@ def view_of(storage: StudyStorage, store: Path, status: Status) -> StudyView:
     )
 
 
-def status_for_sync(storage: StudyStorage, store: Path) -> Status:
+def status_for_sync(storage: StudyStorage, store: Path, storage_url: str | None = None) -> Status:
     """The status of a study that no session of this process runs."""
-    if is_running(store, storage.name):
+    if holder_of(store, storage_url, storage.name) is not None:
         return Status.RUNNING
     if storage.facts("finished") is not None and storage.facts("finished") == storage.asked():
         return Status.FINISHED

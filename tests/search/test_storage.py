@@ -142,7 +142,7 @@ def test_the_same_fingerprint_resumes_and_another_is_refused_with_what_differs(s
 
 def test_a_study_of_another_format_is_refused(study: StudyStorage) -> None:
     study.search.set_user_attr("format", 99)
-    with pytest.raises(StudyError, match="must be of format 2, but it is of format 99"):
+    with pytest.raises(StudyError, match="must be of format 3, but it is of format 99"):
         StudyStorage(study.search._storage, study.name)
 
 

@@ -20,6 +20,7 @@ from search.config import StudySpec
 from search.connection import default_tracking_uri
 from search.display import Display
 from search.errors import InputError, StorageError, StudyError
+from search.replay import replay
 from search.report import export_winner, find_studies, status_of
 from search.run import run_study
 from search.storage import StudyStorage
@@ -39,7 +40,10 @@ def opened(spec: StudySpec) -> StudyStorage:
 def table(spec: StudySpec) -> list[Any]:
     """What must be the same in two runs of a study."""
     study = opened(spec)
-    return [(r.number, r.point, r.state, r.psnr_db, r.curve, r.rung_scores) for r in study.trials()]
+    return [
+        (r.number, r.point, r.state, r.psnr_db, r.held_psnr_db, r.best_step, r.step, r.curve, r.rung_scores, r.reason)
+        for r in study.trials()
+    ]
 
 
 class Lines(Display):
@@ -141,12 +145,22 @@ def test_deterministic_studies_are_the_same_inline_and_on_one_or_two_actors(
             store={"store": tmp_path / folder, "tracking_uri": "nowhere://"},
         )
         run_study(spec)
+        assert replay(opened(spec))["agree"] == 10
         return table(spec)
 
     inline = run("inline", 0)
     assert any(state is State.PRUNED for _, _, state, *_ in inline)
     assert run("one", 1) == inline
     assert run("two", 2) == inline
+
+
+def test_what_two_actors_were_given_as_trials_ended_in_any_order_is_replayed(
+    small_spec: SpecOf, local_ray: None
+) -> None:
+    spec = small_spec(search={"trials": 14, "confirm": 0}, workers={"workers": 2}, store={"tracking_uri": "nowhere://"})
+    run_study(spec)
+    replayed = replay(opened(spec))
+    assert (replayed["proposals"], replayed["agree"]) == (14, 14)
 
 
 def test_another_experiment_under_the_name_is_refused(small_spec: SpecOf) -> None:
