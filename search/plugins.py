@@ -69,7 +69,7 @@ _PREFIX = "winnow_plugin_"
 
 def _module_name(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():  # a pipe would wait, a device may never end
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait, a device may never end
             raise UsageError(f"a plugin must be a Python file, but got {path}, which is no regular file")
         content = path.read_bytes()
     except OSError as error:
