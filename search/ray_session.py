@@ -12,7 +12,6 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,8 +37,8 @@ PROBE_SECONDS = 5.0
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
-_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
-"""What every head answers; empty messages ask and answer it."""
+_ALIVE = {"": "/ray.rpc.NodeInfoGcsService/CheckAlive", "ray": "/ray.rpc.RayletDriver/ClusterInfo"}
+"""What a head answers to an empty message at its own port, and at the one for clients, by an address' scheme."""
 
 
 def connect(settings: WorkerSettings) -> Callable[[], None]:
@@ -87,8 +86,8 @@ def _start(num_cpus: int) -> Callable[[], None]:
 
 
 def _join(address: str) -> Callable[[], None]:
-    # A cluster may lack our packages: ship them, so that nothing needs a shared disk.
-    modules: list[ModuleType] = [spaces, trainers, search]
+    # A cluster may lack our packages: ship them, so that nothing needs a shared disk. As folders: modules reach no ray://
+    modules = [str(Path(str(package.__file__)).parent) for package in (spaces, trainers, search)]
     try:
         _init(address=address, runtime_env={"py_modules": modules})
     except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
@@ -138,7 +137,7 @@ def _probe(address: str) -> None:
         host = port = None
     if address == "auto":
         return
-    if not host or not port or parts.scheme not in ("", "ray") or parts.path or parts.username:
+    if not host or not port or parts.scheme not in _ALIVE or parts.path or parts.username:
         shown = redact(f"//{address}").removeprefix("//")
         raise WorkersError(f"an address must be host:port or ray://host:port, but got {shown!r}")
     try:
@@ -153,7 +152,7 @@ def _probe(address: str) -> None:
         )
     with init_grpc_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}") as channel:
         try:
-            channel.unary_unary(_ALIVE)(b"", timeout=PROBE_SECONDS)
+            channel.unary_unary(_ALIVE[parts.scheme])(b"", timeout=PROBE_SECONDS)
         except grpc.RpcError as error:
             _refuse(address, parts.scheme == "ray", error)
 
@@ -165,6 +164,6 @@ def _refuse(address: str, is_client: bool, error: grpc.RpcError) -> None:
         raise WorkersError(
             f"the Ray cluster at {address} takes only who has its token, but this has {token}"
         ) from error
-    if is_client and code == grpc.StatusCode.UNIMPLEMENTED:  # the door for clients is another service
-        return
+    if is_client and code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return  # whoever it is that asks, it does not say: but it has understood
     raise WorkersError(f"what answers at {address} must be a Ray cluster's head, but: {code.name.lower()}") from error
