@@ -76,7 +76,7 @@ def storm_rows(folder: Path, num_campaigns: int, num_faults: int, seed: int) -> 
                 break
             store = folder / f"store{number}"
             clips = write_clips(folder / f"clips{number}", STUDIES, SAMPLES, seed + number)
-            driver = DriverProcess(campaign_words(number, clips, cluster, tracking), store)
+            driver = DriverProcess(campaign_words(number, clips, cluster, tracking), store, cluster.environment)
             damage = storm.rage(driver, store, math.ceil(storm.num_left / max(1, num_campaigns - number)))
             failures += violations(store, TRIALS)
             failures += in_mlflow(store, tracking, f"storm{number}")

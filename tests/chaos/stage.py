@@ -8,18 +8,14 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 import soundfile
 
 ROOT = Path(__file__).parents[2]
-
-QUICK_HEALTH = {"health_check_period_ms": 500, "health_check_timeout_ms": 1_000, "health_check_failure_threshold": 3}
-"""Ray notices within seconds, and not within half a minute, that a node is gone."""
 
 
 def environment() -> dict[str, str]:
@@ -29,40 +25,47 @@ def environment() -> dict[str, str]:
 
 
 class Machines:
-    """A Ray cluster: a head without CPUs and nodes of one CPU each, with token authentication."""
+    """A Ray cluster: a head without CPUs and nodes of one CPU each, with token authentication.
 
-    def __init__(self, num_nodes: int) -> None:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
-        from ray.cluster_utils import Cluster
+    Attributes:
+        environment: of whoever is to be let in.
+        num_nodes: beside the head.
+    """
 
-        head = {"num_cpus": 0, "include_dashboard": False, "_system_config": QUICK_HEALTH}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        self._nodes: list[Any] = []
-        for _ in range(num_nodes):
-            self.add_node()
-
-    @property
-    def address(self) -> str:
-        """For `--address`."""
-        return str(self._cluster.address)
+    def __init__(self) -> None:
+        self.environment = {**environment(), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self.num_nodes = 0
+        command = [sys.executable, str(Path(__file__).with_name("nodes.py"))]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(command, env=self.environment, text=True, **pipes)
+        self.address = self._answer()
 
     def add_node(self) -> None:
         """A machine joins."""
-        self._nodes.append(self._cluster.add_node(num_cpus=1))
+        self._say("add")
+        self.num_nodes += 1
 
     def remove_node(self, number: int) -> None:
         """A machine is gone at once."""
-        self._cluster.remove_node(self._nodes.pop(number), allow_graceful=False)
+        self._say(f"remove {number}")
+        self.num_nodes -= 1
 
-    @property
-    def num_nodes(self) -> int:
-        """Beside the head."""
-        return len(self._nodes)
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        assert line, f"the cluster's process ended with {self._process.wait()}"
+        return line
 
     def actors(self, *, placed: bool = False) -> list[int]:
         """Processes of our workers on these machines that are not frozen; of those that have answered, if `placed`."""
         found = []
-        for process in psutil.Process().children(recursive=True):
+        for process in psutil.Process(self._process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 title = "".join(process.cmdline()[:1])
                 is_young = title.endswith((".__init__", ".place"))
@@ -73,16 +76,18 @@ class Machines:
 
     def close(self) -> None:
         """All of it ends, what was frozen as well."""
-        self._cluster.shutdown()
-        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-            os.environ.pop(name, None)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 @contextlib.contextmanager
 def machines(num_nodes: int) -> Iterator[Machines]:
     """A cluster that ends with the block."""
-    cluster = Machines(num_nodes)
+    cluster = Machines()
     try:
+        for _ in range(num_nodes):
+            cluster.add_node()
         yield cluster
     finally:
         cluster.close()
@@ -104,9 +109,10 @@ def write_clips(folder: Path, num: int, samples: int, seed: int) -> list[Path]:
 class DriverProcess:
     """`winnow run` as a process that can be killed and started again; it goes on where its store says."""
 
-    def __init__(self, words: list[str], store: Path) -> None:
+    def __init__(self, words: list[str], store: Path, env: Mapping[str, str] | None = None) -> None:
         self._command = [sys.executable, "-m", "search", "run", *words, "--store", str(store)]
         self._store = store
+        self._environment = environment() if env is None else env
         self._process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
 
@@ -116,7 +122,7 @@ class DriverProcess:
         self.started = time.time()
         with (self._store / "driver.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                self._command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
 
     @property

@@ -24,7 +24,7 @@ def test_a_campaign_under_faults_ends_as_the_undisturbed_one_and_loses_nothing(t
         more = ["--workers", "2", "--address", cluster.address, "--tracking-uri", tracking.uri, *SETTINGS]
         calm.join()
         storm = Storm(cluster, tracking, faults_of(8), 1, pause_seconds=1.5)
-        damage = storm.rage(DriverProcess([*words, *more], store), store, 8)
+        damage = storm.rage(DriverProcess([*words, *more], store, cluster.environment), store, 8)
         assert damage.faults[Fault.WORKER]
         assert damage.faults[Fault.DRIVER]
         assert list(violations(store, TRIALS)) == []
