@@ -29,6 +29,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from paired import Row, print_rows, spread
 
+from search.checkpoints import Checkpoints
 from search.config import WorkerSettings
 from search.connection import default_tracking_uri
 from search.driver import Driver
@@ -168,7 +169,7 @@ def ours(setting: Setting, folder: Path) -> Calls:
         objective=Objective.FIT,
         rungs=rungs_of(setting.builder.steps, "none"),
         deterministic=False,
-        checkpoints=folder / "checkpoints",
+        checkpoints=Checkpoints(str(folder / "checkpoints")),
         finished=finished,
     )
     with timed_workers(calls) as workers:

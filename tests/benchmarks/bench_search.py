@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fits import KeptFits, KeptWorkers, read_entries
 from paired import Row, print_rows
 
+from search.checkpoints import Checkpoints
 from search.config import StudySpec
 from search.driver import Driver, FixedSource
 from search.objective import Objective
@@ -143,7 +144,7 @@ def search_in_full(arm: Arm, planned: Plan, fits: KeptFits) -> Found:
                 objective=Objective.FIT,
                 rungs=rungs_of(STEPS, arm.pruner),
                 deterministic=False,
-                checkpoints=Path(),
+                checkpoints=Checkpoints("memory://bench-search"),
                 finished=lambda record, outcome: None,
             )
         )

@@ -20,6 +20,7 @@ import numpy as np
 from optuna.storages import BaseStorage
 
 from search.campaign import Campaign
+from search.checkpoints import Checkpoints
 from search.config import StudySpec
 from search.display import Display
 from search.driver import SEGMENT_SECONDS, Driver
@@ -233,7 +234,7 @@ def search(
         objective=study.objective,
         rungs=rungs_of(builder.steps, "asha"),
         deterministic=False,
-        checkpoints=folder,
+        checkpoints=Checkpoints(str(folder)),
         finished=lambda record, outcome: told(record),
     )
     workers.share(task.digest, task)

@@ -248,14 +248,14 @@ def test_a_study_that_was_stopped_beyond_a_rung_is_the_same_as_an_undisturbed_on
     monkeypatch.setattr("search.driver.SEGMENT_SECONDS", 1e-3)  # a few steps a segment: a stop can come anywhere
     init, stopped = Driver.__init__, set[str]()
 
-    def stopping(self: Driver, workers: Any, stop: threading.Event, watch: Any, *more: Any) -> None:
+    def stopping(self: Driver, workers: Any, stop: threading.Event, watch: Any, *more: Any, **named: Any) -> None:
         def watch_and_stop(spec: Any, progress: Any) -> None:
             beyond = spec.rungs and spec.rungs[0] < progress.step < spec.fit.steps
             if beyond and len(stopped) < 3 and spec.key not in stopped:
                 stopped.add(spec.key)
                 stop.set()
 
-        init(self, workers, stop, watch_and_stop, *more)
+        init(self, workers, stop, watch_and_stop, *more, **named)
 
     monkeypatch.setattr(Driver, "__init__", stopping)
     for _ in range(5):
