@@ -127,10 +127,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """A Ray of this test module alone, with two CPUs."""
-    import ray
+    from search.ray_session import _start
 
-    import search.ray_workers  # noqa: F401 (turns usage reports off first)
-
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    leave = _start(2)
     yield
-    ray.shutdown()
+    leave()

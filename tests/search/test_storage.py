@@ -9,7 +9,7 @@ import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
-from search.errors import StorageError, StudyError
+from search.errors import SpecError, StorageError, StudyError
 from search.storage import StudyStorage, open_storage, record_of, rung_scores, study_names
 from search.trial import Attempt, Loss, Outcome, Purpose, Score, State, TrialBuilder, TrialSpec
 from spaces.catalog import build_space
@@ -173,7 +173,7 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="must be a writable folder"):
         open_storage(tmp_path / "file", None)
-    with pytest.raises(StorageError, match="the storage failed"):
+    with pytest.raises(SpecError, match="storage must be sqlite"):
         open_storage(tmp_path, "nonsense://x")
 
 
