@@ -10,6 +10,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from search.errors import StorageError, first_line, redact
+from search.folder import file_stem
 from trainers.checkpoint import write_atomically
 
 
@@ -55,7 +56,7 @@ class Checkpoints:
                 return
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key.replace('/', '-')}.safetensors"
+        return f"{self._root}/{file_stem(key)}.safetensors"
 
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from search.checkpoints import Checkpoints
 from search.clerk import Clerk, Job
 from search.errors import DriverError
 from search.trial import Attempt, Loss, Outcome, Score, State, TrialSpec
@@ -208,19 +207,17 @@ class Driver:
             starts.append(Start(lane=lane, spec=running.spec, checkpoint=running.checkpoint))
         if not board:
             return
-        now = time.monotonic()
+        now, seconds = time.monotonic(), min(SEGMENT_SECONDS, self._checkpoint_seconds)
         self._submit(
             worker,
             start=tuple(starts),
             until={lane: running.spec.stop_after(_step(running)) for lane, running in board.items()},
-            seconds=min(SEGMENT_SECONDS, self._checkpoint_seconds),
-            checkpoint=self._worth_keeping(board, now),
+            seconds=seconds,
+            # Those that by its end have much to lose.
+            checkpoint=tuple(
+                lane for lane, running in board.items() if now + seconds - running.saved >= self._checkpoint_seconds
+            ),
         )
-
-    def _worth_keeping(self, board: dict[int, _Running], now: float) -> tuple[int, ...]:
-        """Lanes that by the end of the coming segment have much to lose."""
-        ahead = now + min(SEGMENT_SECONDS, self._checkpoint_seconds) - self._checkpoint_seconds
-        return tuple(lane for lane, running in board.items() if running.saved <= ahead)
 
     def _submit(
         self,
@@ -250,16 +247,10 @@ class Driver:
     def _take(self, event: Event, source: Source) -> list[Job]:
         """Decide what an event means and send the worker on; what is to be written is returned."""
         self._busy.discard(event.worker)
-        if not isinstance(event, Report):
-            aboard = list(self._boards[event.worker].values())
-            ended = self._take_lost(event) if isinstance(event, Lost) else self._take_full(event)
-            left = {outcome.spec.key for outcome in ended}
-            jobs: list[Job] = [
-                partial(source.save_attempts, running.spec, tuple(running.attempts))
-                for running in aboard
-                if running.spec.key not in left
-            ]
-            return jobs + [partial(source.finish, outcome) for outcome in ended]
+        if isinstance(event, Lost):
+            return self._take_lost(event, source)
+        if isinstance(event, Full):
+            return self._take_full(event, source)
         board = self._boards[event.worker]
         outcomes: list[Outcome] = []
         for lane, failure in event.errors.items():
@@ -278,7 +269,7 @@ class Driver:
             running.checkpoint, running.saved, running.num_deaths = data, time.monotonic(), 0
         if not self._stop.is_set():
             self._send(event.worker, board)
-        jobs = [partial(source.save_checkpoint, running.spec, data) for running, data in saved]
+        jobs: list[Job] = [partial(source.save_checkpoint, running.spec, data) for running, data in saved]
         return jobs + [partial(source.finish, outcome) for outcome in outcomes]
 
     def _decide(self, running: _Running, source: Source, result: FitResult | None) -> Outcome | None:
@@ -304,26 +295,26 @@ class Driver:
             return None
         return running.outcome(State.PRUNED, reason=f"not among the best at rung {progress.step}")
 
-    def _take_lost(self, event: Lost) -> list[Outcome]:
+    def _take_lost(self, event: Lost, source: Source) -> list[Job]:
         board = self._boards.pop(event.worker)
         self._room.pop(event.worker, None)
         self._workers.replace(event.worker)
         if event.loss is Loss.ERROR:
             for study in {running.spec.study for running in board.values()}:
                 self._count_error(study, event.failure)
-            return [running.outcome(State.FAILED, reason=event.failure) for running in board.values()]
-        outcomes = []
+            return [_fail(running, source, event.failure) for running in board.values()]
+        jobs = []
         for running in board.values():
             running.num_deaths += event.loss in (Loss.WORKER, Loss.HUNG)
-            self._note_attempt(running, event.loss, event.failure)
+            _note_attempt(running, event.loss, event.failure)
             if running.num_deaths >= MAX_DEATHS:
                 reason = f"its worker died {MAX_DEATHS} times; the last time: {event.failure}"
-                outcomes.append(running.outcome(State.FAILED, reason=reason))
+                jobs.append(_fail(running, source, reason))
             else:
-                self._take_back(running)
-        return outcomes
+                jobs.append(self._take_back(running, source))
+        return jobs
 
-    def _take_full(self, event: Full) -> list[Outcome]:
+    def _take_full(self, event: Full, source: Source) -> list[Job]:
         """Half the lanes from now on, though some were free: a stack has room for all. At one, its trial is failed."""
         board = self._boards[event.worker]
         running_ones, num_lanes = list(board.values()), self._lanes_of(event.worker)
@@ -331,20 +322,16 @@ class Driver:
         self._room[event.worker] = max(1, num_lanes // 2)
         if num_lanes == 1:
             reason = f"{event.failure} (a smaller network may fit, or fewer workers on this device)"
-            return [running.outcome(State.FAILED, reason=reason) for running in running_ones]
-        for running in reversed(running_ones):
-            self._note_attempt(running, Loss.MEMORY, event.failure)
-            self._take_back(running)
-        return []
+            return [_fail(running, source, reason) for running in running_ones]
+        for running in running_ones:
+            _note_attempt(running, Loss.MEMORY, event.failure)
+        return [self._take_back(running, source) for running in reversed(running_ones)]
 
-    def _note_attempt(self, running: _Running, loss: Loss, failure: str) -> None:
-        lost_seconds = time.monotonic() - running.saved
-        running.attempts.append(Attempt(loss=loss, failure=failure, step=_step(running), lost_seconds=lost_seconds))
-
-    def _take_back(self, running: _Running) -> None:
-        """It goes on from its last checkpoint, before any other."""
+    def _take_back(self, running: _Running, source: Source) -> Job:
+        """It goes on from its last checkpoint, before any other; the job that keeps how it was lost."""
         running.progress = None
         self._ready.appendleft(running)
+        return partial(source.save_attempts, running.spec, tuple(running.attempts))
 
     def _lanes_of(self, worker: int) -> int:
         return min(self._workers.lanes, self._room.get(worker, self._workers.lanes))
@@ -383,47 +370,14 @@ def _fresh(drawn: Drawn) -> _Running:
     )
 
 
+def _fail(running: _Running, source: Source, reason: str) -> Job:
+    return partial(source.finish, running.outcome(State.FAILED, reason=reason))
+
+
+def _note_attempt(running: _Running, loss: Loss, failure: str) -> None:
+    lost_seconds = time.monotonic() - running.saved
+    running.attempts.append(Attempt(loss=loss, failure=failure, step=_step(running), lost_seconds=lost_seconds))
+
+
 def _step(running: _Running) -> int:
     return running.progress.step if running.progress else 0
-
-
-class FixedSource:
-    """A list of trials, all of which run to their end.
-
-    Args:
-        specs: what to run.
-        finish: called with each outcome.
-        checkpoints: where states of running ones are kept, if anywhere.
-    """
-
-    def __init__(
-        self, specs: list[TrialSpec], finish: Callable[[Outcome], None], checkpoints: Checkpoints | None = None
-    ) -> None:
-        self._specs = deque(specs)
-        self._finish = finish
-        self._checkpoints = checkpoints
-
-    def next(self) -> Drawn | None:
-        """The next of the list, from where an earlier session left it."""
-        if not self._specs:
-            return None
-        spec = self._specs.popleft()
-        return Drawn(spec=spec, checkpoint=self._checkpoints.read(spec.key) if self._checkpoints else b"")
-
-    def goes_on(self, spec: TrialSpec, rung: int, progress: Progress) -> bool:
-        """Always."""
-        return True
-
-    def save_checkpoint(self, spec: TrialSpec, data: bytes) -> None:
-        """Keep it for the next session."""
-        if self._checkpoints:
-            self._checkpoints.write(spec.key, data)
-
-    def save_attempts(self, spec: TrialSpec, attempts: Sequence[Attempt]) -> None:
-        """They come with the outcome; a later session does not know of them."""
-
-    def finish(self, outcome: Outcome) -> None:
-        """Hand it on."""
-        self._finish(outcome)
-        if self._checkpoints:
-            self._checkpoints.delete(outcome.spec.key)

@@ -49,5 +49,10 @@ def _refuse_link(path: Path) -> None:
 
 def diagnosis_paths(folder: Path, key: str) -> tuple[Path, Path]:
     """Numbers and picture of a trial that was looked into."""
-    stem = folder / DIAGNOSES / key.replace("/", "-")
-    return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
+    stem = file_stem(key)
+    return folder / DIAGNOSES / f"{stem}.json", folder / DIAGNOSES / f"{stem}.png"
+
+
+def file_stem(key: str) -> str:
+    """A trial's key as the beginning of a file's name."""
+    return key.replace("/", "-")

@@ -71,7 +71,7 @@ def check_storage_url(url: str | None) -> None:
         SpecError: no address of SQLite or PostgreSQL.
     """
     if url is not None:
-        _parse(url)
+        parse_storage_url(url)
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def driving(store: Path, url: str | None, names: Sequence[str]) -> Iterator[Call
     with ExitStack() as stack:
         for name in names:
             stack.enter_context(_holding_file(study_folder(store, name) / LOCK, name))
-        if url is not None and (parsed := _parse(url)).get_backend_name() == "postgresql":
+        if url is not None and (parsed := parse_storage_url(url)).get_backend_name() == "postgresql":
             lock = stack.enter_context(_ServerLock(parsed, names))
             yield lock.check
             return
@@ -100,7 +100,7 @@ def driving(store: Path, url: str | None, names: Sequence[str]) -> Iterator[Call
 
 def holder_of(store: Path, url: str | None, name: str) -> Holder | None:
     """Who drives a study right now; None where nobody does."""
-    if url is not None and (parsed := _parse(url)).get_backend_name() == "postgresql":
+    if url is not None and (parsed := parse_storage_url(url)).get_backend_name() == "postgresql":
         with _ServerLock(parsed, [name], is_watching=True) as lock:
             return lock.holder(name)
     folder = study_folder(store, name)  # which refuses names that lead elsewhere
@@ -127,7 +127,12 @@ def connect_args_of(url: URL) -> dict[str, Any]:
     return {key: value for key, value in ours.items() if key not in url.query}
 
 
-def _parse(url: str) -> URL:
+def parse_storage_url(url: str) -> URL:
+    """The address of a database whose studies can be locked.
+
+    Raises:
+        SpecError: no address of SQLite or PostgreSQL.
+    """
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
@@ -143,7 +148,7 @@ def _parse(url: str) -> URL:
 
 def _beside_database(url: str | None, name: str) -> Path | None:
     """The file that is locked for a study of an SQLite database; None for one in memory, and for a journal."""
-    database = _parse(url).database if url is not None else None
+    database = parse_storage_url(url).database if url is not None else None
     if not database or database == ":memory:":
         return None
     return Path(f"{database.removeprefix('file:')}-locks") / f"{name}.lock"

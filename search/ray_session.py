@@ -53,10 +53,10 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
         return lambda: None
     if settings.address is not None:
         return _join(settings.address)
-    return _start(max(os.cpu_count() or 1, (settings.workers or 0) * settings.cpus_per_worker))
+    return start_local(max(os.cpu_count() or 1, (settings.workers or 0) * settings.cpus_per_worker))
 
 
-def _start(num_cpus: int) -> Callable[[], None]:
+def start_local(num_cpus: int) -> Callable[[], None]:
     """A Ray of our own, with a token of its own unless the user chose one or none."""
     before = {name: os.environ.get(name) for name in (MODE, TOKEN)}
     _refuse_unreadable_token()

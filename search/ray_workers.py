@@ -161,7 +161,7 @@ class RayWorkers:
                 ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         except (ray_exceptions.RayError, ConnectionError) as error:
             raise WorkersError(f"the Ray cluster does not answer any more: {first_line(error)}") from error
-        if not ready and not self.ids() and time.monotonic() - self._asked > WAIT_ALOUD_SECONDS:
+        if not ready and not self._places and time.monotonic() - self._asked > WAIT_ALOUD_SECONDS:
             self._asked = float("inf")
             self._warn(f"the cluster has no room yet for any of {len(self._placing)} workers; waiting")
         for ref in ready:

@@ -22,13 +22,12 @@ from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import StorageError, StudyError, first_line
 from search.history import History, Proposal, as_they_were, num_tells
 from search.journal import open_journal
-from search.lock import check_storage_url, connect_args_of
+from search.lock import connect_args_of, parse_storage_url
 from search.objective import Objective
 from search.record import Record, outcome_facts, spec_facts, to_record
 from search.suggest import told_trial
@@ -74,9 +73,8 @@ def open_storage(store: Path, url: str | None, *, to_write: bool = True) -> Base
     """
     with storage_errors():
         if url:
-            check_storage_url(url)
             # A connection that died while it waited, as the server was started anew, is replaced.
-            engine = {"pool_pre_ping": True, "connect_args": connect_args_of(make_url(url))}
+            engine = {"pool_pre_ping": True, "connect_args": connect_args_of(parse_storage_url(url))}
             return optuna.storages.get_storage(optuna.storages.RDBStorage(url, engine_kwargs=engine))
         journal = store.absolute() / "journal.log"
         try:

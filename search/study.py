@@ -15,9 +15,10 @@ from search.checkpoints import Checkpoints
 from search.config import StudySpec
 from search.confirm import Candidate, judged
 from search.display import Display
-from search.driver import FixedSource, Source
+from search.driver import Source
 from search.errors import Interrupted, NothingFoundError
 from search.export import build_recipe, has_weights_of, save_recipe, save_weights
+from search.fixed import FixedSource
 from search.folder import CHECKPOINTS, diagnosis_paths, study_folder
 from search.objective import best_by
 from search.pictures import draw_study

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from search.record import Record
 from search.references import reference_key
 from search.trial import State, spell
-from search.view import Child, Ending, Status, StudyView
+from search.view import Child, Ending, Status, StudyView, spelled
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -225,7 +225,7 @@ def run_name(record: Record) -> str:
 def params_of(record: Record) -> dict[str, str]:
     """Parameters of a child run, as MLflow holds them."""
     asked = {"space": record.space, "steps": record.steps, "seed": record.seed, "number": record.number}
-    return {key: str(value) for key, value in {**record.point, **asked}.items() if value is not None}
+    return spelled({**record.point, **asked})
 
 
 def is_same(one: float | None, other: float | None) -> bool:

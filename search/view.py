@@ -141,10 +141,15 @@ def status_for_sync(storage: StudyStorage, store: Path, storage_url: str | None 
     return Status.FAILED if has_failed else Status.KILLED
 
 
+def spelled(params: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as MLflow holds them; those without a value it does not."""
+    return {key: str(value) for key, value in params.items() if value is not None}
+
+
 def shown_facts(params: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The fact SHOWN, of what was asked and the signal's spectrum."""
     return {
-        "params": {key: str(value) for key, value in params.items() if value is not None},
+        "params": spelled(params),
         "tags": source_tags(),
     }
 
@@ -181,5 +186,4 @@ def _ending(storage: StudyStorage, folder: Path, trials: Sequence[Record], statu
 
 def _old_params(storage: StudyStorage) -> dict[str, str]:
     """Of a study whose version did not keep what it showed: what was asked."""
-    params = {**storage.facts("fingerprint"), "signal": storage.facts("signal")}
-    return {key: str(value) for key, value in params.items() if value is not None}
+    return spelled({**storage.facts("fingerprint"), "signal": storage.facts("signal")})

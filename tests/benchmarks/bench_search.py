@@ -33,7 +33,8 @@ from paired import Row, print_rows
 
 from search.checkpoints import Checkpoints
 from search.config import StudySpec
-from search.driver import Driver, FixedSource
+from search.driver import Driver
+from search.fixed import FixedSource
 from search.objective import Objective
 from search.plan import Plan, plan_studies
 from search.proposals import Proposals

@@ -2,10 +2,10 @@
 
     python tests/chaos/chaos.py [--faults 200] [--campaigns 4] [--seed 0] [--keep FOLDER]
 
-Every campaign has five studies. Faults strike at random moments of which the seed decides the kind, the victim and the
-pause before. After each campaign nothing may be lost, told twice or left open, in storage and in MLflow; the best trial
-of each study must be what `winnow fit` gives, bit for bit; and little may have been done twice. Then one study of 60
-trials whose driver is killed 20 times, in deterministic mode: it must end as the undisturbed one does.
+First one study of 60 trials whose driver is killed 20 times, in deterministic mode: it must end as the undisturbed one
+does. Then the campaigns, of five studies each. Faults strike at random moments of which the seed decides the kind, the
+victim and the pause before. After each campaign nothing may be lost, told twice or left open, in storage and in MLflow;
+the best trial of each study must be what `winnow fit` gives, bit for bit; and little may have been done twice.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def driver_row(folder: Path, kills: int, trials: int, seed: int) -> Row:
 
 
 def kill_drivers(driver: DriverProcess, store: Path, kills: int, rng: random.Random) -> tuple[int, int]:
-    """Kill and start again; kills and sessions. A session is killed within two seconds of its first write."""
+    """Kill and start again; kills and sessions. A session is killed soon after its first write."""
     journal = store / "journal.log"
     for number in range(kills + 1):
         size = journal.stat().st_size if journal.exists() else 0
@@ -180,7 +180,7 @@ def kill_drivers(driver: DriverProcess, store: Path, kills: int, rng: random.Ran
 
 
 def main() -> None:
-    """Storms, then the driver."""
+    """The driver, then storms."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("faults", 200), ("campaigns", 4), ("kills", KILLS), ("trials", ALONE_TRIALS), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)

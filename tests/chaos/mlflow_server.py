@@ -24,6 +24,19 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def wait_for(uri: str, process: subprocess.Popen[bytes], seconds: float = 90.0) -> None:
+    """Until MLflow answers at `uri`, whose server or whose server's command is this process."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended by itself"
+        try:
+            with urllib.request.urlopen(f"{uri}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError(f"no server at {uri}")
+
+
 class MlflowServer:
     """`mlflow server` on 127.0.0.1 with a SQLite database in `folder`, always at the same port."""
 
@@ -59,16 +72,8 @@ class MlflowServer:
 
     def wait(self, seconds: float = 90.0) -> None:
         """Until it answers."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            assert self._process
-            assert self._process.poll() is None, "the server ended by itself"
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                    return
-            except OSError:
-                time.sleep(0.1)
-        raise TimeoutError(f"no server at {self.uri}")
+        assert self._process
+        wait_for(self.uri, self._process, seconds)
 
     def kill(self) -> None:
         """As `kill -9` of all its processes."""

@@ -132,7 +132,8 @@ class Storm:
             if time.monotonic() >= self._back_at:
                 self._bring_back(wait=False)
             if time.monotonic() >= next_fault and damage.faults.total() < num_faults:
-                fault = next((fault for fault in self._left if self._strike(fault, driver, store, damage)), None)
+                kinds = dict.fromkeys(self._left)
+                fault = next((fault for fault in kinds if self._strike(fault, driver, store, damage)), None)
                 if fault is not None:
                     self._left.remove(fault)
                     damage.faults[fault] += 1

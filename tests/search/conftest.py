@@ -127,8 +127,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """A Ray of this test module alone, with two CPUs."""
-    from search.ray_session import _start
+    from search.ray_session import start_local
 
-    leave = _start(2)
+    leave = start_local(2)
     yield
     leave()

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from search.campaign import Campaign, Phases
-from search.driver import Driver, FixedSource
+from search.driver import Driver
 from search.errors import NothingFoundError
+from search.fixed import FixedSource
 from search.trial import Outcome, TrialBuilder
 from search.workers import InlineWorkers
 from spaces.catalog import build_space

@@ -7,7 +7,8 @@ import threading
 import torch
 
 from search.config import WorkerSettings
-from search.driver import Driver, FixedSource
+from search.driver import Driver
+from search.fixed import FixedSource
 from search.trial import Outcome, State, TrialBuilder, TrialSpec
 from spaces.catalog import build_space
 from trainers.signals import Signal

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from search.driver import MAX_DEATHS, Drawn, Driver, FixedSource
+from search.driver import MAX_DEATHS, Drawn, Driver
 from search.errors import DriverError
+from search.fixed import FixedSource
 from search.trial import Loss, Outcome, State, TrialBuilder, TrialSpec
 from search.workers import Event, Full, InlineWorkers, Lost, Workers
 from spaces.catalog import build_space

@@ -7,13 +7,12 @@ import signal as system_signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow_server import free_port, wait_for
 
 from search.config import StudySpec
 from search.run import run_study
@@ -37,31 +36,18 @@ def served(small_spec: Callable[..., StudySpec]) -> Iterator[tuple[str, dict[str
     """The address of `winnow ui` on a store with one study, and the study's summary."""
     spec = small_spec()
     [summary] = run_study(spec)["studies"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "search", "ui", "--port", str(port), "--store", str(spec.store.store)]
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(address, server)
+        wait_for(address, server)
         yield address, summary
     finally:
         server.send_signal(system_signal.SIGINT)
         assert server.wait(timeout=30) == 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server outlived its command"
-
-
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail("winnow ui did not answer")
 
 
 def test_the_study_its_children_and_its_pictures_are_there(served: tuple[str, dict[str, Any]]) -> None:

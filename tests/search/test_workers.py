@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal as signal_module
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow_server import free_port
 
 from search.config import WorkerSettings
-from search.driver import Driver, FixedSource
+from search.driver import Driver
 from search.errors import WorkersError
+from search.fixed import FixedSource
 from search.trial import Loss, Outcome, State, TrialBuilder, TrialSpec
 from search.workers import InlineWorkers, Lost, Report, Segment, Start, Workers
 from spaces.catalog import build_space
@@ -220,9 +221,7 @@ def test_an_actor_that_hangs_beyond_its_lease_is_ended_and_makes_room_for_anothe
 def test_nothing_at_an_address_is_said_within_seconds() -> None:
     from search.ray_workers import RayWorkers
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
         with pytest.raises(WorkersError, match=f"no Ray cluster answers at {address}"):
             RayWorkers(WorkerSettings(workers=1, address=address))
