@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from search.errors import StorageError, first_line, redact
 from search.folder import file_stem
-from trainers.checkpoint import write_atomically
+from trainers.checkpoint import remove_partials, write_atomically
 
 
 class Checkpoints:
@@ -54,6 +54,12 @@ class Checkpoints:
                 self._files.rm_file(self._path(key))
             except FileNotFoundError:
                 return
+
+    def remove_partials(self) -> None:
+        """What a driver that was killed was writing."""
+        if self._is_local:
+            with self._errors("cleared"):
+                remove_partials(Path(self._root))
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{file_stem(key)}.safetensors"

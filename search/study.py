@@ -35,7 +35,7 @@ from search.tracker import StudyTracker, Tracker
 from search.trial import Outcome, Purpose, TrialSpec, spell
 from search.view import SHOWN, Status, shown_facts, view_of
 from search.workers import Workers
-from trainers.checkpoint import write_atomically
+from trainers.checkpoint import remove_partials, write_atomically
 from trainers.config import FitResult
 
 
@@ -82,6 +82,8 @@ class StudyRun:
         Raises:
             NothingFoundError: every trial failed.
         """
+        self._checkpoints.remove_partials()
+        remove_partials(self._folder)
         self._workers.share(self.task, self._plan.task)
         store = self._spec.store.store
         self._tracked = self._tracker.begin(self.name, lambda status: view_of(self._storage, store, status))

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 CHECKPOINT_FORMAT = 2
 """Raised whenever what a checkpoint holds changes its meaning."""
 
+PARTIAL = ".partial-"
+"""Between the name of a file that is being written and the writer's process."""
+
 
 class CheckpointError(ValueError):
     """Bytes that are no checkpoint of this version."""
@@ -55,7 +58,7 @@ def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` so that `path` holds either what it held before or all of it, whatever dies in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     try:
         with partial.open("wb") as file:
             file.write(data)
@@ -64,3 +67,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder and below it; nobody may be writing there."""
+    for path in folder.rglob(f"*{PARTIAL}*"):
+        path.unlink(missing_ok=True)

@@ -426,6 +426,20 @@ def test_a_winner_that_a_crash_left_half_written_or_damaged_is_made_again(small_
         assert read() == whole
 
 
+def test_what_a_killed_driver_was_writing_is_removed_when_its_study_goes_on(small_spec: SpecOf, tmp_path: Path) -> None:
+    spec = small_spec(store={"checkpoints": str(tmp_path / "elsewhere")})
+    study = run_study(spec)["studies"][0]["study"]
+    folder, elsewhere = spec.store.store / "studies" / study, tmp_path / "elsewhere" / study
+    left = [folder / "winner.safetensors.partial-77", elsewhere / "search-5.safetensors.partial-77"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    before = {path.name for path in folder.iterdir()} - {left[0].name}
+    run_study(spec)
+    assert not any(path.exists() for path in left)
+    assert {path.name for path in folder.iterdir()} == before
+
+
 def test_the_recipe_follows_the_confirmation(small_spec: SpecOf) -> None:
     for confirm in (2, 4, 3):
         spec = small_spec(search={"confirm": confirm})
