@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
+from search.driver import MAX_DEATHS
 from search.record import Record
 from search.storage import CONFIRMATIONS, REFERENCES, StudyStorage, open_storage, study_names
 from search.trial import State
@@ -74,7 +75,7 @@ def violations(store: Path, budget: int) -> Iterator[str]:
         if len(set(numbers)) != len(numbers):
             yield f"{name}: a number twice among {numbers}"
         for trial in table.trials:
-            if trial.state is State.FAILED:
+            if trial.state is State.FAILED and not is_worn_out(trial):
                 yield f"{name}: trial {trial.number} failed: {trial.reason}"
         for part, records in (("references", table.references), ("confirmations", table.confirmations)):
             doubled = [key for key, count in Counter(record.key for record in records).items() if count > 1]
@@ -88,6 +89,11 @@ def violations(store: Path, budget: int) -> Iterator[str]:
                     yield f"{full}: trial {trial.number} was told {ended[trial._trial_id]} times"
     for path in (store / "studies").rglob("checkpoints/*"):
         yield f"{path} was left behind"
+
+
+def is_worn_out(trial: Record) -> bool:
+    """Whether it failed as it must: its worker died again and again without its getting on in between."""
+    return trial.state is State.FAILED and trial.attempts >= MAX_DEATHS and trial.reason.startswith("its worker died")
 
 
 def _ends_by_trial(journal: Path) -> Counter[int]:
