@@ -32,6 +32,9 @@ WAIT_ALOUD_SECONDS = 20.0
 MAX_LOST_STARTS = 10
 """Workers in a row that died before their first answer: the next would too."""
 
+LOST_STARTS_SECONDS = 120.0
+"""How long more are tried once one has started: where machines come and go, many may die young."""
+
 
 @ray.remote
 class FitActor:
@@ -96,6 +99,7 @@ class RayWorkers:
         self._deadlines: dict[Any, float] = {}
         self._tasks: dict[str, Any] = {}
         self._next_id = self._starts_lost = 0
+        self._started = float("-inf")
         self._asked = time.monotonic()
         self._leave = connect(settings)
         for module in loaded_plugins():
@@ -216,14 +220,14 @@ class RayWorkers:
         except ray_exceptions.RayError as error:
             self._take_lost_start(worker, _reason(error))
             return
-        self._starts_lost = 0
+        self._starts_lost, self._started = 0, time.monotonic()
         if self._gpus and device == "cpu":
             self._warn("a worker holds a GPU that torch does not see: it fits on the CPU")
 
     def _take_lost_start(self, worker: int, reason: str) -> None:
         self._starts_lost += 1
-        if self._starts_lost >= MAX_LOST_STARTS:
-            raise WorkersError(f"{MAX_LOST_STARTS} workers died before they could start: {reason}")
+        if self._starts_lost >= MAX_LOST_STARTS and time.monotonic() - self._started > LOST_STARTS_SECONDS:
+            raise WorkersError(f"{self._starts_lost} workers died before they could start: {reason}")
         self.replace(worker)
 
     def _collect(self, ref: Any) -> Event:

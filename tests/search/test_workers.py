@@ -186,6 +186,38 @@ def test_a_killed_actor_is_replaced_and_its_trial_ends_as_if_nothing_had_happene
     assert losses == {Loss.WORKER}
 
 
+def test_workers_that_die_young_are_replaced_for_minutes_where_one_has_started_and_ten_times_where_none_has(
+    local_ray: None,
+) -> None:
+    import ray
+
+    from search.ray_workers import RayWorkers
+
+    def kill_young(workers: RayWorkers, times: int) -> None:
+        for _ in range(times):
+            ray.kill(next(reversed(workers._actors.values())))
+            num = workers._starts_lost
+            while workers._starts_lost == num:
+                workers.wait(5.0)
+
+    workers = RayWorkers(WorkerSettings(workers=1))
+    try:
+        with pytest.raises(WorkersError, match="10 workers died before they could start"):
+            kill_young(workers, 12)
+    finally:
+        workers.close()
+    workers = RayWorkers(WorkerSettings(workers=1))
+    try:
+        while not workers.ids():
+            workers.wait(5.0)
+        workers.replace(workers.ids()[0])
+        kill_young(workers, 12)
+        while not workers.ids():
+            workers.wait(5.0)
+    finally:
+        workers.close()
+
+
 def test_an_actor_that_hangs_beyond_its_lease_is_ended_and_makes_room_for_another(
     local_ray: None, builder: TrialBuilder, task: Task, signal: Signal
 ) -> None:
