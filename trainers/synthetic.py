@@ -6,11 +6,13 @@ f:     frequency in cycles per sample, 0 to 0.5 (radial on an image: at most 0.7
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 
 from trainers.crops import box, loudest_start, window
+from trainers.mixes import NUM_MIXES, mix
 from trainers.scaling import build_signal
 from trainers.signals import SYNTHETIC_PREFIX, Array, Crop, Signal, SignalError, check_kind
 
@@ -104,12 +106,14 @@ def read_synthetic(source: str, crop: Crop) -> Signal:
     name = source.removeprefix(SYNTHETIC_PREFIX)
     if name in GRIDS:
         return _read_grid(name, source, crop)
-    if name not in AMPLITUDES:
-        known = ", ".join(SYNTHETIC_PREFIX + known for known in (*AMPLITUDES, *GRIDS))
+    mixed = re.fullmatch(r"mix-(0|[1-9][0-9]{0,3})", name)
+    if name not in AMPLITUDES and not mixed:
+        known = ", ".join(SYNTHETIC_PREFIX + each for each in (*AMPLITUDES, *GRIDS, f"mix-0 to mix-{NUM_MIXES - 1}"))
         raise SignalError(f"{source}: unknown synthetic signal; known signals: {known}")
     check_kind(crop, "audio", source)
     f: Array = np.fft.rfftfreq(NUM_SAMPLES).astype(np.float64)
-    values = shaped_noise(AMPLITUDES[name](f), SEED)[:, None]
+    samples_of = mix(int(mixed[1]), NUM_SAMPLES) if mixed else shaped_noise(AMPLITUDES[name](f), SEED)
+    values = samples_of[:, None]
     cropped = window(crop, NUM_SAMPLES, RATE_HZ, source)
     start, samples = cropped or (loudest_start(values, crop.samples or NUM_SAMPLES), crop.samples or NUM_SAMPLES)
     return build_signal(

@@ -126,7 +126,8 @@ def test_the_loudest_window_of_a_synthetic_signal_has_the_most_energy() -> None:
 def test_an_unknown_synthetic_signal_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SignalError) as caught:
         read_signal("synthetic:violet")
-    known = ", ".join(f"synthetic:{name}" for name in ("tone", "pink", "bright", "texture", "torus", "blob"))
+    names = ("tone", "pink", "bright", "texture", "torus", "blob", "mix-0 to mix-9999")
+    known = ", ".join(f"synthetic:{name}" for name in names)
     assert str(caught.value) == f"synthetic:violet: unknown synthetic signal; known signals: {known}"
 
 
