@@ -1,6 +1,6 @@
 """Many trials: propose, distribute, record, judge.
 
-From a script: `from search import StudySpec, run_study, predict, fit_point`.
+From a script: `from search import StudySpec, run_study, validate, predict, fit_point`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.config import StudySpec
+    from search.corpus import validate
     from search.point import fit_point, predict
     from search.run import run_study
 
-__all__ = ["StudySpec", "fit_point", "predict", "run_study"]
+__all__ = ["StudySpec", "fit_point", "predict", "run_study", "validate"]
 
 _HOMES = {
     "StudySpec": "search.config",
     "fit_point": "search.point",
     "predict": "search.point",
     "run_study": "search.run",
+    "validate": "search.corpus",
 }
 
 

@@ -1,4 +1,4 @@
-"""The commands: `predict`, `fit`, `run`, `status`, `replay`, `export`, `sync`, `ui`; slow imports happen inside."""
+"""The commands: predict, fit, run, validate, status, replay, export, sync, ui; slow imports happen inside."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DEFAULT_STORE = StoreSettings().store
 
+JUDGING_SEEDS = 8
+"""Fresh seeds of a validation."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document and nothing else")
 store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="folder of the studies"
@@ -47,7 +50,8 @@ def cli() -> None:
 @section_options("search", "heuristic", "space")
 @section_options("signal")
 @section_options("network", "width", "depth")
-@section_options("search", "seed", "plugin")
+@section_options("fit", "steps")
+@section_options("search", "seed", "plugin", "beyond_domain")
 @json_option
 def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Print the spectrum of each signal and every law's point for it, at once.
@@ -64,7 +68,9 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
         space=spec.search.space,
         width=spec.network.width,
         depth=spec.network.depth,
+        steps=spec.fit.steps,
         seed=spec.search.seed,
+        beyond_domain=spec.search.beyond_domain,
     )
     if as_json:
         _print_json(document)
@@ -97,6 +103,7 @@ def _spell_grid(entry: Mapping[str, Any]) -> str:
 @section_options("search", "space")
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="a parameter's value; repeatable")
 @click.option("--heuristic", help="takes what --set leaves open from this heuristic")
+@section_options("search", "beyond_domain")
 @click.option(
     "--seeds", type=click.IntRange(1, 100_000), default=1, show_default=True, help="fits, each with its own seed"
 )
@@ -125,6 +132,7 @@ def fit(
         partial,
         space=spec.search.space,
         heuristic=heuristic,
+        beyond_domain=spec.search.beyond_domain,
         crop=spec.signal.to_crop(),
         task=spec.task_config,
         width=spec.network.width,
@@ -207,6 +215,75 @@ def _print_summaries(document: Mapping[str, Any], spec: StudySpec) -> None:
         console.print(f"weights:  winnow export {summary['study']}{store}", markup=False, soft_wrap=True)
     where = f"at {redact(spec.store.tracking_uri)}" if spec.store.tracking_uri else f"winnow ui{store}"
     console.print(f"MLflow:   {where}", markup=False, soft_wrap=True)
+
+
+@cli.command()
+@click.argument("signals", nargs=-1, metavar="SIGNAL...")
+@click.option(
+    "--name", help="of the validation; the same name resumes it, and without SIGNALs it is read from the store"
+)
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
+@click.option("--seeds", type=click.IntRange(2, 1000), help="fresh seeds that judge  [default: 8]")
+@click.option("--samples", type=click.IntRange(1), multiple=True, help="samples to fit; repeatable (all unless given)")
+@click.option(
+    "--width",
+    type=click.IntRange(1, 8192),
+    multiple=True,
+    help="features of a hidden layer; repeatable  [default: 128]",
+)
+@click.option("--score", "scores", multiple=True, metavar="NAME", help="zero-cost score; repeatable (all unless given)")
+@section_options(
+    "search", "heuristic", "beyond_domain", "space", "objective", "trials", "pruner", "seed", "plugin", "deterministic"
+)
+@section_options("signal", "start", "crop", "channels", "dims", "kind")
+@section_options("task")
+@section_options("network", "depth")
+@section_options("fit")
+@section_options("workers")
+@section_options("store")
+@json_option
+def validate(
+    signals: tuple[str, ...],
+    name: str | None,
+    config: Path | None,
+    seeds: int | None,
+    samples: tuple[int, ...],
+    width: tuple[int, ...],
+    scores: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Judge heuristics and zero-cost scores over several signals: regret and rank correlation, with intervals.
+
+    Each signal is searched at each size, and the found point and every heuristic's are fitted on the same fresh seeds.
+    """
+    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value not in (None, ())}
+    spec = _spec(config, {**options, "samples": samples[:1] and samples[0], "width": width[:1] and width[0]}, top)
+    from search.corpus import validate as validate_signals
+    from search.display import Terminal
+
+    document = validate_signals(
+        _judging(spec, seeds), samples=samples, widths=width, scores=scores or None, display=Terminal()
+    )
+    if as_json:
+        _print_json(document)
+        return
+    from rich.console import Console
+
+    from search.validation_table import to_tables
+
+    console = Console(highlight=False)
+    for table in to_tables(document):
+        console.print(table)
+
+
+def _judging(spec: StudySpec, seeds: int | None) -> StudySpec:
+    """What judges has more seeds than what finds, and the final PSNR of all trials, unless the user says otherwise."""
+    given_here = spec.search.model_fields_set
+    update: dict[str, Any] = {} if "pruner" in given_here else {"pruner": "none"}
+    if seeds is not None or "confirm" not in given_here:
+        update["confirm"] = JUDGING_SEEDS if seeds is None else seeds
+    return spec.model_copy(update={"search": spec.search.model_copy(update=update)})
 
 
 @cli.command()
@@ -348,6 +425,7 @@ def _known(error: Exception) -> int | None:
     """Say an error that we foresaw, and give its exit code; None for those that we did not."""
     from spaces.laws import LawError
     from spaces.parameters import PointError
+    from spaces.scores import ScoreError
     from trainers.config import ConfigError
     from trainers.signals import SignalError
 
@@ -356,7 +434,7 @@ def _known(error: Exception) -> int | None:
         return INTERRUPTED
     if isinstance(error, InputError):
         return [_fail(line, WRONG_USAGE) for line in error.lines][-1]
-    if isinstance(error, (UsageError, SignalError, PointError, LawError, ConfigError)):
+    if isinstance(error, (UsageError, SignalError, PointError, LawError, ScoreError, ConfigError)):
         return _fail(str(error), WRONG_USAGE)
     if isinstance(error, (WorldError, OSError)):
         return _fail(str(error), WORLD_FAILED)

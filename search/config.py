@@ -130,7 +130,12 @@ class SearchSettings(_Section):
         "ridge", description="what the sampler draws: the bandwidth (ridge) or the parameters (plain)"
     )
     heuristic: tuple[str, ...] = Field(
-        (), description="prediction to compare with: a law or fresh; repeatable (all laws unless given)"
+        (),
+        description="prediction to compare with: a law, a law's JSON file, fresh, or laws for all that apply; "
+        "repeatable (laws unless given)",
+    )
+    beyond_domain: bool = Field(
+        False, description="let laws from files speak outside the domain that they were calibrated on"
     )
     plugin: tuple[Path, ...] = Field(
         (), description="Python file that registers networks, spaces or heuristics of your own; repeatable"
@@ -138,6 +143,9 @@ class SearchSettings(_Section):
     trials: int = Field(64, ge=1, le=1_000_000, description="points to propose")
     pruner: Literal["asha", "none"] = Field("asha", description="stop weak trials at rungs, or none")
     confirm: int = Field(5, ge=0, le=1000, description="fresh seeds that confirm the result; 0 skips")
+    confirm_untuned: bool = Field(
+        False, description="confirm predictions that leave the learning rate open at the papers' 1e-4 too"
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="of the study")
     diagnose: bool = Field(
         False, description="log spectra by layer and of the tangent kernel, at start and end, of each trial that ends"
@@ -239,7 +247,7 @@ class StudySpec(_Section):
     def settings_fingerprint(self) -> dict[str, Any]:
         """The settings that decide the results of a study; others may change when it is resumed."""
         search = self.search.model_dump(mode="json")
-        free = ("trials", "confirm", "heuristic", "plugin", "diagnose")
+        free = ("trials", "confirm", "confirm_untuned", "heuristic", "beyond_domain", "plugin", "diagnose")
         return {
             **self.signal.model_dump(mode="json"),
             "task": self.task_config.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from search.objective import Objective, eligible, ranked_by
 from search.record import Record
-from search.references import Reference, best_of
+from search.references import Reference, best_of, untuned_of
 from search.trial import Purpose, State, TrialBuilder, TrialSpec
 from spaces.space import Space
 
@@ -60,6 +60,21 @@ def judged(references: Sequence[Reference], records: Sequence[Record], objective
         for reference, record in best
         if record is not None
     ]
+
+
+def untuned(references: Sequence[Reference], records: Sequence[Record], objective: Objective) -> list[Candidate]:
+    """Predictions at the papers' learning rate, where they leave it open and another one is their best."""
+    pairs = [(each, untuned_of(each, records), best_of(each, records, objective)) for each in references]
+    return [
+        Candidate(label=untuned_label(reference.name), record=record, space=reference.space)
+        for reference, record, best in pairs
+        if record is not None and record != best and record.state is not State.FAILED
+    ]
+
+
+def untuned_label(name: str) -> str:
+    """What a prediction is called at the papers' learning rate."""
+    return f"{name}, untuned"
 
 
 def seed_values(

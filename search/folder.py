@@ -15,7 +15,7 @@ VIEWS = ("reconstruction.png", "target.png")
 LANDSCAPE, CURVES, FRONT, SPECTRA, COMPARISON = (
     f"{name}.png" for name in ("landscape", "curves", "front", "spectra", "comparison")
 )
-CHECKPOINTS, DIAGNOSES, LOCK = "checkpoints", "diagnoses", "driver.lock"
+CHECKPOINTS, DIAGNOSES, LOCK, SCORES = "checkpoints", "diagnoses", "driver.lock", "scores.json"
 
 
 NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+from search.law_files import read_law
+from spaces.calibrated import CalibratedLaw
 from spaces.catalog import build_space
-from spaces.laws import LAWS, LawError, law_named, laws_for
+from spaces.laws import LAWS, LawError, law_named, laws_for, register_law
 from spaces.parameters import Value
 from spaces.space import Space
 from spaces.spectrum import Spectrum, has_published_bins
@@ -15,6 +19,12 @@ from trainers.tasks import Task
 
 SELECTORS: Mapping[str, Literal["sound", "published"]] = {"fresh": "sound", "fresh-published": "published"}
 """FreSh's two binnings, by the heuristic's name."""
+
+LAW_SUFFIX = ".json"
+"""Of a heuristic's name that is a law's file."""
+
+ALL_LAWS = "laws"
+"""Stands for all laws that apply to a signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,28 +36,61 @@ class Prediction:
         source: where it comes from.
         space: that the point is of.
         point: its values.
+        seconds: that it took to tell.
     """
 
     name: str
     source: str
     space: Space
     point: Mapping[str, Value]
+    seconds: float
 
 
-def check_heuristics(names: Sequence[str], spectrum: Spectrum) -> list[str]:
-    """The heuristics to compare with: the named ones, or all laws that apply (variants only where they are named).
+def load_heuristics(names: Sequence[str], *, beyond_domain: bool = False) -> list[str]:
+    """The names of heuristics, where some are laws in files: `law.json`. They are known by their own names from now on.
+
+    Args:
+        names: of laws and selectors, `laws`, and files.
+        beyond_domain: let laws from files speak outside what they were calibrated on.
 
     Raises:
-        LawError: a named one is unknown or does not apply to such a signal.
+        LawError: one is unknown, no law, or another law has its name.
     """
-    if not names:
-        return list(laws_for(spectrum))
-    check_names(names)
+    loaded = []
     for name in names:
-        reason = _reason_against(name, spectrum)
+        if name.endswith(LAW_SUFFIX):
+            law = read_law(Path(name), is_everywhere=beyond_domain)
+            known = LAWS.get(law.name)
+            if isinstance(known, CalibratedLaw):
+                known = replace(known, is_everywhere=beyond_domain)
+            if law.name in (*SELECTORS, ALL_LAWS) or known not in (None, law):
+                raise LawError(f"{name}: another heuristic is called {law.name!r}: the law needs another name")
+            register_law(law.name, law)
+            name = law.name
+        loaded.append(name)
+    check_names(loaded)
+    return loaded
+
+
+def check_heuristics(names: Sequence[str], spectrum: Spectrum, *, width: int, steps: int) -> list[str]:
+    """The heuristics to compare with: the named ones; `laws`, and no name, stand for all laws that apply.
+
+    Variants are compared with only where they are named.
+
+    Raises:
+        LawError: a named one is unknown or does not apply to such a signal or fit.
+    """
+    check_names(names)
+    chosen: list[str] = []
+    for name in names or (ALL_LAWS,):
+        if name == ALL_LAWS:
+            chosen += laws_for(spectrum, width=width, steps=steps)
+            continue
+        reason = _reason_against(name, spectrum, width, steps)
         if reason:
             raise LawError(reason)
-    return list(dict.fromkeys(names))
+        chosen.append(name)
+    return list(dict.fromkeys(chosen))
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -56,14 +99,23 @@ def check_names(names: Sequence[str]) -> None:
     Raises:
         LawError: one is unknown.
     """
-    known = [*LAWS, *SELECTORS]
+    known = [*LAWS, *SELECTORS, ALL_LAWS]
     for name in names:
         if name not in known:
             raise LawError(f"unknown heuristic {name!r}; known heuristics: {', '.join(known)}")
 
 
 def predict_point(
-    name: str, spectrum: Spectrum, task: Task | None, space: Space, *, width: int, depth: int, seed: int
+    name: str,
+    spectrum: Spectrum,
+    task: Task | None,
+    space: Space,
+    *,
+    width: int,
+    depth: int,
+    steps: int,
+    seed: int,
+    trained_share: float = 1.0,
 ) -> Prediction:
     """The point of one heuristic that `check_heuristics` let pass.
 
@@ -73,12 +125,16 @@ def predict_point(
         task: whose clean grid a selector compares with; laws need none.
         space: in which a selector chooses; a law names its own.
         width, depth: of the networks.
+        steps: of the fits.
         seed: of a selector's draws.
+        trained_share: share of the samples that are trained on.
     """
     if name not in SELECTORS:
-        law = law_named(name)
+        law, began = law_named(name), time.perf_counter()
+        point = law.point(spectrum, width=width, steps=steps, trained_share=trained_share)
+        seconds = time.perf_counter() - began
         law_space = build_space(law.space, spectrum, width=width)
-        return Prediction(name=name, source=law.source, space=law_space, point=law.point(spectrum, width=width))
+        return Prediction(name=name, source=law.source, space=law_space, point=point, seconds=seconds)
     from search.workers import pick_device
     from trainers.fresh import select
 
@@ -86,12 +142,12 @@ def predict_point(
     binning = SELECTORS[name]
     chosen = select(task, space, width=width, depth=depth, binning=binning, seed=seed, device=pick_device())
     source = f"[Kania2024] FreSh, {binning} binning, {len(chosen.candidates)} candidates x {chosen.draws} draws"
-    return Prediction(name=name, source=source, space=space, point=chosen.point)
+    return Prediction(name=name, source=source, space=space, point=chosen.point, seconds=chosen.seconds)
 
 
-def _reason_against(name: str, spectrum: Spectrum) -> str | None:
+def _reason_against(name: str, spectrum: Spectrum, width: int, steps: int) -> str | None:
     if name not in SELECTORS:
-        return law_named(name).reason_against(spectrum)
+        return law_named(name).reason_against(spectrum, width=width, steps=steps)
     shape = spectrum.shape
     if SELECTORS[name] == "published" and not has_published_bins(shape):
         return f"{name} is for recordings and square images, but the signal has {' x '.join(map(str, shape))} samples"

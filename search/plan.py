@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from search.config import NetworkSettings, StudySpec
 from search.errors import InputError
-from search.heuristics import check_heuristics, check_names, predict_point
+from search.heuristics import SELECTORS, check_heuristics, load_heuristics, predict_point
 from search.plugins import digest_of, load_plugins
 from search.references import Reference, build_references
 from search.rungs import rungs_of
@@ -81,8 +82,8 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
     load_plugins(spec.search.plugin)
-    check_names(spec.search.heuristic)
-    checked = read_all(spec.signals, lambda source: _check(source, spec))
+    heuristics = load_heuristics(spec.search.heuristic, beyond_domain=spec.search.beyond_domain)
+    checked = read_all(spec.signals, lambda source: _check(source, spec, heuristics))
     names = [f"{spec.name}/{_stem(one.signal)}-{one.signal.digest[:6]}" for one in checked]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -95,23 +96,26 @@ class _Checked(NamedTuple):
 
     signal: Signal
     spectrum: Spectrum
+    spectrum_seconds: float
     task: Task
     heuristics: list[str]
 
 
-def _check(source: str, spec: StudySpec) -> _Checked:
+def _check(source: str, spec: StudySpec, named: Sequence[str]) -> _Checked:
     signal = read_signal(source, spec.signal.to_crop())
+    began = time.perf_counter()
     spectrum = signal.spectrum()
+    seconds = time.perf_counter() - began
     try:
-        heuristics = check_heuristics(spec.search.heuristic, spectrum)
+        heuristics = check_heuristics(named, spectrum, width=spec.network.width, steps=spec.fit.steps)
     except LawError as error:
         raise SignalError(f"{source}: {error}") from error
-    return _Checked(signal, spectrum, build_task(signal, spec.task_config), heuristics)
+    return _Checked(signal, spectrum, seconds, build_task(signal, spec.task_config), heuristics)
 
 
 def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:
     search = spec.search
-    signal, spectrum, task, heuristics = checked
+    signal, spectrum, spectrum_seconds, task, heuristics = checked
     space = searched_space(
         spectrum, name=search.space, coordinates=search.coordinates, lr=spec.fit.lr, **spec.network.model_dump()
     )
@@ -130,8 +134,23 @@ def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:
         builder = _within_budget(space, spec.network, builder)
     width, depth = builder.width, builder.depth
     predictions = [
-        predict_point(heuristic, spectrum, task, space, width=width, depth=depth, seed=search.seed)
+        predict_point(
+            heuristic,
+            spectrum,
+            task,
+            space,
+            width=width,
+            depth=depth,
+            steps=spec.fit.steps,
+            seed=search.seed,
+            trained_share=task.trained_share,
+        )
         for heuristic in heuristics
+    ]
+    # What a law takes is the spectrum.
+    predictions = [
+        each if each.name in SELECTORS else replace(each, seconds=each.seconds + spectrum_seconds)
+        for each in predictions
     ]
     fingerprint = {
         **spec.settings_fingerprint(),

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.heuristics import SELECTORS, check_heuristics, predict_point
+from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, load_heuristics, predict_point
 from search.plan import read_all
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
+from spaces.laws import STEPS, LawError
 from spaces.parameters import Value
 from trainers.config import Progress
 from trainers.signals import Crop, Signal, read_signal
@@ -24,7 +25,9 @@ def predict(
     space: str = "siren2",
     width: int = 128,
     depth: int = 4,
+    steps: int = STEPS,
     seed: int = 0,
+    beyond_domain: bool = False,
 ) -> dict[str, Any]:
     """Spectrum and every law's point of each signal: the document of `winnow predict --json`.
 
@@ -33,22 +36,24 @@ def predict(
         crop: which samples.
         heuristics: names of laws and selectors; all laws that apply unless given.
         space: in which a selector chooses.
-        width, depth: of the network, for the heuristics that know it.
+        width, depth, steps: of the network and its fit, for the heuristics that know them.
         seed: of a selector's draws.
+        beyond_domain: let laws from files speak outside what they were calibrated on.
 
     Raises:
         InputError: signals that cannot be used.
         LawError: a named heuristic is unknown or does not apply.
     """
+    named = load_heuristics(heuristics, beyond_domain=beyond_domain)
     signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
-    return {"signals": [_predict_one(signal, heuristics, space, width, depth, seed) for signal in signals]}
+    return {"signals": [_predict_one(signal, named, space, width, depth, steps, seed) for signal in signals]}
 
 
 def _predict_one(
-    signal: Signal, heuristics: Sequence[str], space: str, width: int, depth: int, seed: int
+    signal: Signal, heuristics: Sequence[str], space: str, width: int, depth: int, steps: int, seed: int
 ) -> dict[str, Any]:
     spectrum = signal.spectrum()
-    names = check_heuristics(heuristics, spectrum)
+    names = check_heuristics(heuristics, spectrum, width=width, steps=steps)
     task = build_task(signal) if any(name in SELECTORS for name in names) else None
     searched = build_space(space, spectrum, width=width)
     return {
@@ -61,7 +66,7 @@ def _predict_one(
         "centroid": spectrum.centroid,
         "nyquist_rad": spectrum.nyquist_rad,
         "predictions": {
-            name: predict_point(name, spectrum, task, searched, width=width, depth=depth, seed=seed).point
+            name: predict_point(name, spectrum, task, searched, width=width, depth=depth, steps=steps, seed=seed).point
             for name in names
         },
     }
@@ -73,6 +78,7 @@ def fit_point(
     *,
     space: str = "siren2",
     heuristic: str | None = None,
+    beyond_domain: bool = False,
     crop: Crop | None = None,
     task: TaskConfig | None = None,
     width: int = 128,
@@ -91,6 +97,8 @@ def fit_point(
     Args:
         source: file or synthetic:NAME.
         partial: values of the point; what is missing comes from `heuristic`, then from the published defaults.
+        heuristic: a law, a law's file, or a selector.
+        beyond_domain: let a law from a file speak outside what it was calibrated on.
         task: what is trained on and what held out; fit unless given.
         space, width, depth, steps: of the fit.
         seeds: how many.
@@ -111,8 +119,21 @@ def fit_point(
     built, device = build_task(signal, task), pick_device()
     predicted: Mapping[str, Value] = {}
     if heuristic:
-        check_heuristics([heuristic], spectrum)
-        predicted = predict_point(heuristic, spectrum, built, searched, width=width, depth=depth, seed=study_seed).point
+        named = load_heuristics([heuristic], beyond_domain=beyond_domain)
+        if ALL_LAWS in named:
+            raise LawError(f"one heuristic must be named, but got {heuristic!r}")
+        check_heuristics(named, spectrum, width=width, steps=steps)
+        predicted = predict_point(
+            named[0],
+            spectrum,
+            built,
+            searched,
+            width=width,
+            depth=depth,
+            steps=steps,
+            seed=study_seed,
+            trained_share=built.trained_share,
+        ).point
     point = searched.complete({**predicted, **partial})
     builder = TrialBuilder(
         task=built.digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search.heuristics import Prediction
 from search.objective import Objective, best_by
@@ -15,7 +15,8 @@ from spaces.space import Space
 from spaces.spectrum import Spectrum
 
 TUNED_LRS = (1e-4, 5e-4, 2e-3)
-"""What is tried where a heuristic leaves the learning rate open: it is not blamed for what it does not claim."""
+"""What is tried where a heuristic leaves the learning rate open: it is not blamed for what it does not claim. The first
+is the rate of the papers' protocols."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Reference:
         source: where it comes from.
         space: that the points are of.
         points: differ in lr alone; the best one counts.
+        seconds: that a heuristic took to name it; 0 for what is known beforehand.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Reference:
     source: str
     space: Space
     points: tuple[Mapping[str, Value], ...]
+    seconds: float = 0.0
 
     @property
     def is_complete(self) -> bool:
@@ -76,7 +79,10 @@ def build_references(
         _reference(f"siren-{w_first:g}", "baseline", "[Sitzmann2020]", siren, {"w_first": w_first}, lr)
         for w_first in baseline_w_first(spectrum)
     ]
-    references += [_reference(p.name, "prediction", p.source, p.space, p.point, lr) for p in predictions]
+    references += [
+        replace(_reference(p.name, "prediction", p.source, p.space, p.point, lr), seconds=p.seconds)
+        for p in predictions
+    ]
     default = space.complete({})
     # The same point may be there as one of another space: SIREN^2's default, in `any`, is siren2's.
     known = [
@@ -93,6 +99,14 @@ def best_of(reference: Reference, records: Sequence[Record], objective: Objectiv
     """The fit that counts for a reference: its best learning rate's by the objective; None if all of them failed."""
     own = [record for record in records if record.label == reference.name and record.state is not State.FAILED]
     return best_by(objective, own)
+
+
+def untuned_of(reference: Reference, records: Sequence[Record]) -> Record | None:
+    """The fit of a prediction that leaves the learning rate open at the papers' rate; None for others."""
+    if reference.kind != "prediction" or reference.is_complete:
+        return None
+    key = reference_key(reference.name, reference.points[0])
+    return next((record for record in records if record.key == key), None)
 
 
 def _reference(

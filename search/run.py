@@ -80,6 +80,8 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
                     for planned, study in zip(plans, studies, strict=True)
                 ]
                 for run in runs:
+                    run.check_references()
+                for run in runs:
                     run.keep_facts()
             driver = Driver(
                 workers,

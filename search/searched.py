@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from search.errors import StudyError, UsageError
+from search.storage import StudyStorage
 from spaces.capacity import with_capacity
 from spaces.catalog import build_space
-from spaces.parameters import Point
+from spaces.parameters import Point, PointError
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.config import network_of
@@ -60,9 +62,37 @@ def spectrum_facts(spectrum: Spectrum) -> dict[str, Any]:
         "centroid": spectrum.centroid,
         "nyquist_rad": spectrum.nyquist_rad,
         "centroids": dict(spectrum.centroids),
+        "features": dict(spectrum.features),
     }
 
 
 def spectrum_of(facts: Mapping[str, Any]) -> Spectrum:
     """The inverse of `spectrum_facts`."""
     return Spectrum(**{**facts, "shape": tuple(facts["shape"])})
+
+
+def space_of(study: StudyStorage) -> Space:
+    """The space that a study searched, from its storage.
+
+    Raises:
+        StudyError: the study has not begun, or its space cannot be rebuilt here.
+        UsageError: it needs a plugin.
+    """
+    fingerprint, spectrum = study.facts("fingerprint"), study.facts("spectrum")
+    if spectrum is None:
+        raise StudyError(f"study {study.name!r} must have begun, but it has no trial yet")
+    is_own = bool(fingerprint["plugin_sha256"])
+    try:
+        space = searched_space(
+            spectrum_of(spectrum),
+            name=fingerprint["space"],
+            **{key: fingerprint[key] for key in ("coordinates", "width", "depth", "max_weights", "lr")},
+        )
+    except PointError as error:
+        if not is_own:
+            raise
+        raise UsageError(f"study {study.name!r} needs the --plugin that it was run with: {error}") from error
+    if space.fingerprint() != fingerprint["space_fingerprint"]:
+        cause = "its --plugin changed" if is_own else "another version of winnow searched it"
+        raise StudyError(f"space {space.name} must be the one that study {study.name!r} searched, but {cause}")
+    return space

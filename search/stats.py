@@ -1,12 +1,20 @@
-"""Means over seeds, and paired differences with intervals."""
+"""Means over seeds and signals, paired differences and rank correlations, with intervals."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from scipy.stats import norm, spearmanr, wilcoxon
 from scipy.stats import t as student_t
+
+Interval = tuple[float, float]
+
+MOST = 0.999
+"""Largest |rho| whose artanh is taken: one signal of few pairs must not decide the mean of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +34,7 @@ def describe(values: Sequence[float]) -> Sample:
 
 def paired_difference(
     first: Sequence[float], second: Sequence[float], confidence: float = 0.95
-) -> tuple[float, tuple[float, float] | None]:
+) -> tuple[float, Interval | None]:
     """Mean of first - second over paired seeds, with its t interval: d +- t(n - 1) s / sqrt(n).
 
     Args:
@@ -36,10 +44,59 @@ def paired_difference(
     Returns:
         The mean difference, and its interval; None instead of one for a single pair.
     """
-    differences = [a - b for a, b in zip(first, second, strict=True)]
-    sample = describe(differences)
+    return mean_interval([a - b for a, b in zip(first, second, strict=True)], confidence)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, Interval | None]:
+    """The mean of values (one or more), and its t interval: m +- t(n - 1) s / sqrt(n); None instead for one value."""
+    sample = describe(values)
     if sample.sd is None:
         return sample.mean, None
     quantile = float(student_t.ppf((1.0 + confidence) / 2.0, sample.num - 1))
     half = quantile * sample.sd / sample.num**0.5
     return sample.mean, (sample.mean - half, sample.mean + half)
+
+
+def wilcoxon_p(differences: Sequence[float]) -> float | None:
+    """Two-sided p of Wilcoxon's signed-rank test that differences lie around 0.
+
+    Exact for few of them: of n differences, none can be below 2 / 2^n. None where there is nothing to test: fewer than
+    two, or all of them 0.
+    """
+    if len(differences) < 2 or not any(differences):
+        return None
+    return float(wilcoxon(differences).pvalue)
+
+
+class Correlation(NamedTuple):
+    """Spearman's rho of `num` pairs, with its interval; None instead of one for fewer than four pairs."""
+
+    rho: float
+    interval: Interval | None
+    num: int
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Correlation | None:
+    """Spearman's rho of pairs, with the interval tanh(artanh rho +- z sqrt((1 + rho^2 / 2) / (n - 3))) [Bonett2000].
+
+    Pairs of which one is not a number do not count. None where fewer than three are left, or where one side is all
+    ties. Psychometrika 65: it covers where Fisher's own standard error is too small for ranks.
+    """
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if not (math.isnan(a) or math.isnan(b))]
+    if len(pairs) < 3 or any(len(set(side)) == 1 for side in zip(*pairs, strict=True)):
+        return None
+    rho, num = float(spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs)
+    if num < 4:
+        return Correlation(rho, None, num)
+    if abs(rho) >= 1.0:
+        return Correlation(rho, (rho, rho), num)
+    half = float(norm.ppf((1.0 + confidence) / 2.0)) * math.sqrt((1.0 + rho**2 / 2.0) / (num - 3))
+    z = math.atanh(rho)
+    return Correlation(rho, (math.tanh(z - half), math.tanh(z + half)), num)
+
+
+def pooled_correlation(correlations: Sequence[Correlation], confidence: float = 0.95) -> Correlation:
+    """The mean of several signals' rho, over artanh, with the t interval over signals: what another signal may have."""
+    z, interval = mean_interval([math.atanh(max(-MOST, min(MOST, each.rho))) for each in correlations], confidence)
+    ends = (math.tanh(interval[0]), math.tanh(interval[1])) if interval else correlations[0].interval
+    return Correlation(math.tanh(z), ends, sum(each.num for each in correlations))

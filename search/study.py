@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -13,19 +14,20 @@ from search import diagnosis_plot
 from search.campaign import Phases
 from search.checkpoints import Checkpoints
 from search.config import StudySpec
-from search.confirm import Candidate, judged
+from search.confirm import Candidate, judged, untuned
 from search.display import Display
 from search.driver import Source
-from search.errors import Interrupted, NothingFoundError
+from search.errors import Interrupted, NothingFoundError, StudyError
 from search.export import build_recipe, has_weights_of, save_recipe, save_weights
 from search.fixed import FixedSource
 from search.folder import CHECKPOINTS, diagnosis_paths, study_folder
+from search.heuristics import SELECTORS
 from search.objective import best_by
 from search.pictures import draw_study
 from search.plan import Plan
 from search.proposals import Proposals
 from search.record import Record
-from search.references import best_of
+from search.references import best_of, untuned_of
 from search.rungs import rungs_of
 from search.searched import spectrum_facts
 from search.selection import race, race_sizes
@@ -35,6 +37,7 @@ from search.tracker import StudyTracker, Tracker
 from search.trial import Outcome, Purpose, TrialSpec, spell
 from search.view import SHOWN, Status, shown_facts, view_of
 from search.workers import Workers
+from spaces.parameters import Point, Value
 from trainers.checkpoint import remove_partials, write_atomically
 from trainers.config import FitResult
 
@@ -145,9 +148,27 @@ class StudyRun:
             self.abort(error)
             raise
 
+    def check_references(self) -> None:
+        """Refuse a law of another content under the name of one that was fitted.
+
+        Raises:
+            StudyError: there is one.
+        """
+        fitted = {record.key: record for record in self._storage.references()}
+        for spec in self._reference_specs():
+            record = fitted.get(spec.key)
+            if record and spec.label not in SELECTORS and not _is_same_point(record.point, spec.point):
+                raise StudyError(
+                    f"{spec.label} of study {self.name!r} must be the law that was fitted, at {spell(record.point)}, "
+                    f"but now says {spell(spec.point)}: give it another name"
+                )
+
+    def _reference_specs(self) -> list[TrialSpec]:
+        return [spec for reference in self._plan.references for spec in reference.specs(self._plan.builder)]
+
     def _fit_references(self) -> Phases:
         known = {record.key for record in self._storage.references()}
-        specs = [spec for reference in self._plan.references for spec in reference.specs(self._plan.builder)]
+        specs = self._reference_specs()
 
         def finish(outcome: Outcome) -> None:
             record = self._storage.add_reference(outcome)
@@ -158,13 +179,27 @@ class StudyRun:
         yield from self._fits("references", specs, known, finish)
         records = self._storage.references()
         objective = self._storage.objective
-        best = {reference.name: best_of(reference, records, objective) for reference in self._plan.references}
-        kinds = {reference.name: reference.kind for reference in self._plan.references}
-        numbers = {name: {"number": record.number, "kind": kinds[name]} for name, record in best.items() if record}
-        if self._storage.facts("references") != numbers:
-            self._storage.set_facts("references", numbers)
+        references = {reference.name: reference for reference in self._plan.references}
+        best = {name: best_of(reference, records, objective) for name, reference in references.items()}
+        kept = self._storage.facts("references") or {}
+        rates = {name: untuned_of(reference, records) for name, reference in references.items()}
+        facts = {
+            name: {
+                "number": record.number,
+                "kind": references[name].kind,
+                "untuned": untuned_fit.number if (untuned_fit := rates[name]) else None,
+                # As it was measured first: again, nothing changes.
+                "seconds": kept.get(name, {}).get("seconds", references[name].seconds),
+            }
+            for name, record in best.items()
+            if record
+        }
+        if kept != facts:
+            self._storage.set_facts("references", facts)
         scores = {name: objective.score_db(record) for name, record in best.items() if record}
         self._display.references(self.name, {name: score for name, score in scores.items() if score is not None})
+        if len(self._storage.trials()) >= self._spec.search.trials:
+            return  # what joins a study that has ended must not change what it found
         # In the order of the plan, not of their ends: the sampler's numbers must not depend on timing.
         by_key = {record.key: record for record in records}
         shape = {"width": self._plan.builder.width, "depth": self._plan.builder.depth}
@@ -223,7 +258,11 @@ class StudyRun:
     def _confirm(self, found: Record) -> Phases:
         repeats, builder = self._spec.search.confirm, self._plan.builder
         specs = self._candidate(found).specs(builder, Purpose.CONFIRM, repeats, keep=True)
-        for candidate in judged(self._plan.references, self._storage.references(), self._storage.objective):
+        references, records = self._plan.references, self._storage.references()
+        candidates = judged(references, records, self._storage.objective)
+        if self._spec.search.confirm_untuned:
+            candidates += untuned(references, records, self._storage.objective)
+        for candidate in candidates:
             specs += candidate.specs(builder, Purpose.CONFIRM, repeats)
         yield from self._confirmations("confirmation", specs)
 
@@ -318,3 +357,14 @@ class StudyRun:
             "nyquist_rad": spectrum.nyquist_rad,
             "num_weights": self._plan.num_weights,
         }
+
+
+def _is_same_point(one: Point, other: Point) -> bool:
+    """Whether they differ by no more than the last digits, which are another machine's."""
+
+    def is_same(value: Value, now: Value) -> bool:
+        if isinstance(value, str) or isinstance(now, str):
+            return value == now
+        return math.isclose(value, now, rel_tol=1e-9)
+
+    return one.keys() == other.keys() and all(is_same(one[name], other[name]) for name in one)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.confirm import ranked_trials, seed_values
+from search.confirm import ranked_trials, seed_values, untuned_label
 from search.objective import Objective, front_of
 from search.record import Record
 from search.stats import describe, paired_difference
@@ -90,22 +90,45 @@ def _references(
     for name, facts in (storage.facts("references") or {}).items():
         record = by_number[facts["number"]]
         values = _confirm_values(storage, name, confirmations)
-        shared = sorted(found_values.keys() & values.keys())
-        regret, interval = (
-            paired_difference([found_values[r] for r in shared], [values[r] for r in shared])
-            if shared
-            else (None, None)
-        )
+        regret, interval = _difference(found_values, values)
+        rate, rate_interval = _rate_difference(storage, name, facts, values, confirmations)
         entries[name] = {
             "kind": facts["kind"],
+            "seconds": facts.get("seconds"),
             "space": record.space,
             "params": dict(record.point),
             **_scores(record),
             "confirmed": _confirmed(storage, name, confirmations),
             "regret_db": regret,
-            "ci95_db": list(interval) if interval else None,
+            "ci95_db": interval,
+            "rate_db": rate,
+            "rate_ci95_db": rate_interval,
         }
     return entries
+
+
+def _difference(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[float | None, list[float] | None]:
+    """Mean of first - second over the seeds of both, with its interval; None where there are none."""
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        return None, None
+    mean, interval = paired_difference([first[seed] for seed in shared], [second[seed] for seed in shared])
+    return mean, list(interval) if interval else None
+
+
+def _rate_difference(
+    storage: StudyStorage,
+    name: str,
+    facts: Mapping[str, Any],
+    tuned: Mapping[int, float],
+    confirmations: Sequence[Record],
+) -> tuple[float | None, list[float] | None]:
+    """What a prediction gained over the papers' learning rate by the best of three; None where it names its own."""
+    if facts.get("untuned") is None:
+        return None, None
+    if facts["number"] == facts["untuned"]:
+        return (0.0, None) if tuned else (None, None)
+    return _difference(tuned, _confirm_values(storage, untuned_label(name), confirmations))
 
 
 def _confirm_values(

@@ -19,6 +19,9 @@ from typing import Protocol
 from spaces.noise import HIDDEN_W, scales_on_ridge
 from spaces.spectrum import Spectrum
 
+STEPS = 500
+"""Of a fit, where nobody says; as `winnow run` has it."""
+
 
 class LawError(ValueError):
     """A law that is unknown, or asked outside its domain."""
@@ -43,11 +46,20 @@ class Law(Protocol):
     def is_variant(self) -> bool:
         """Whether it applies only where it is asked for by name."""
 
-    def reason_against(self, spectrum: Spectrum) -> str | None:
-        """Why the law says nothing about such a signal, or None if it does."""
+    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+        """Why the law says nothing about such a signal or fit, as far as that is known; None if it does."""
 
-    def point(self, spectrum: Spectrum, *, width: int) -> dict[str, float]:
-        """The values that the law gives; a parameter that it leaves open is missing."""
+    def point(
+        self, spectrum: Spectrum, *, width: int, steps: int = STEPS, trained_share: float = 1.0
+    ) -> dict[str, float]:
+        """The values that the law gives; a parameter that it leaves open is missing.
+
+        Args:
+            spectrum: of the signal.
+            width: features of a hidden layer.
+            steps: of the fit.
+            trained_share: share of the samples that are trained on.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +103,16 @@ class Winner:
     centroid: str = "flattened"
     channel_power: int = 1
 
-    def reason_against(self, spectrum: Spectrum) -> str | None:
+    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
         """Kinds without published constants have no point."""
         if spectrum.kind in self.constants:
             return None
         return f"{self.name} is published for {', '.join(self.constants)}, but the signal is of kind {spectrum.kind}"
 
-    def point(self, spectrum: Spectrum, *, width: int) -> dict[str, float]:
-        """s0 and s1; `width` has no influence.
+    def point(
+        self, spectrum: Spectrum, *, width: int, steps: int = STEPS, trained_share: float = 1.0
+    ) -> dict[str, float]:
+        """s0 and s1; nothing but the spectrum has an influence.
 
         Raises:
             LawError: the kind of signal is outside the law's domain.
@@ -116,9 +130,7 @@ class Winner:
 class Bandwidth:
     """B = kappa psi^exponent Nyquist, at most Nyquist; s1 and the learning rate fixed; solved for s0.
 
-    Knows N and width. Constants: this project's own first measurements on two recordings, not yet calibrated.
-    s0^2 = (B / gain(s1))^2 - w^2 / (3 dims^2): SIREN's own uniform draw gives part of the band. s0 is at least 1 rad,
-    where that draw gives all of it.
+    Knows N and width. Constants: this project's own first measurements on two recordings, not calibrated.
     """
 
     name: str = "bandwidth"
@@ -130,16 +142,26 @@ class Bandwidth:
     s1: float = 0.25
     lr: float = 1e-3
 
-    def reason_against(self, spectrum: Spectrum) -> str | None:
+    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
         """Applies to every grid with more than one sample per axis."""
         return None
 
-    def point(self, spectrum: Spectrum, *, width: int) -> dict[str, float]:
+    def point(
+        self, spectrum: Spectrum, *, width: int, steps: int = STEPS, trained_share: float = 1.0
+    ) -> dict[str, float]:
         """s0, s1 and lr."""
         share = min(self.kappa * spectrum.centroid**self.exponent, 1.0)
-        needed = scales_on_ridge(share * spectrum.nyquist_rad, self.s1, width).s0
-        uniform = HIDDEN_W / (math.sqrt(3.0) * spectrum.dims)
-        return {"s0": math.sqrt(max(needed**2 - uniform**2, 1.0)), "s1": self.s1, "lr": self.lr}
+        return {**scales_of_band(spectrum, share, self.s1, width), "lr": self.lr}
+
+
+def scales_of_band(spectrum: Spectrum, share: float, s1: float, width: int) -> dict[str, float]:
+    """The s0 and s1 whose bandwidth B is `share` of Nyquist: s0^2 = (B / gain(s1))^2 - w^2 / (3 dims^2).
+
+    SIREN's own uniform draw gives part of the band. s0 is at least 1 rad, where that draw gives all of it.
+    """
+    needed = scales_on_ridge(share * spectrum.nyquist_rad, s1, width).s0
+    uniform = HIDDEN_W / (math.sqrt(3.0) * spectrum.dims)
+    return {"s0": math.sqrt(max(needed**2 - uniform**2, 1.0)), "s1": s1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +180,15 @@ class OwnLaw:
     space: str = "siren2"
     is_variant: bool = False
 
-    def reason_against(self, spectrum: Spectrum) -> str | None:
+    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
         """Kinds that it is not for."""
         if not self.kinds or spectrum.kind in self.kinds:
             return None
         return f"{self.name} is for {', '.join(self.kinds)}, but the signal is of kind {spectrum.kind}"
 
-    def point(self, spectrum: Spectrum, *, width: int) -> dict[str, float]:
+    def point(
+        self, spectrum: Spectrum, *, width: int, steps: int = STEPS, trained_share: float = 1.0
+    ) -> dict[str, float]:
         """What the rule says."""
         return self.rule(spectrum, width)
 
@@ -203,10 +227,20 @@ def register_law(name: str, law: Law) -> None:
     LAWS[name] = law
 
 
-def laws_for(spectrum: Spectrum, among: Iterable[Law] | None = None) -> dict[str, Law]:
-    """The laws that apply to such a signal without being asked for by name: no variants; of all known ones or some."""
+def laws_for(
+    spectrum: Spectrum,
+    among: Iterable[Law] | None = None,
+    *,
+    width: int | None = None,
+    steps: int | None = None,
+) -> dict[str, Law]:
+    """The laws that apply to such a signal and fit without being asked for by name: no variants; of all or some."""
     laws = LAWS if among is None else {law.name: law for law in among}
-    return {name: law for name, law in laws.items() if not law.is_variant and law.reason_against(spectrum) is None}
+    return {
+        name: law
+        for name, law in laws.items()
+        if not law.is_variant and law.reason_against(spectrum, width=width, steps=steps) is None
+    }
 
 
 def law_named(name: str) -> Law:

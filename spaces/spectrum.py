@@ -33,6 +33,9 @@ PUBLISHED_BINS = 64
 LONG = 1 << 21
 """Samples of a channel beyond which its centroid leaves out a few: 44 s at 48 kHz."""
 
+BLOCK = 1 << 17
+"""Samples of a long line that are looked at together for `shape_features`: 3 s at 44.1 kHz."""
+
 BINS_AT_ONCE = 1 << 16
 """Of a spectrum whose amplitudes are summed: they stay in cache, and no array as long as the spectrum is made."""
 
@@ -52,6 +55,7 @@ class Spectrum:
         centroid: psi of the published variant (mean over channels).
         nyquist_rad: highest angular frequency of the longest axis, rad per coordinate unit.
         centroids: psi by the name of its variant, a name of `CENTROIDS` (each the mean over channels).
+        features: more of its shape, by name: see `shape_features`.
     """
 
     kind: str
@@ -60,6 +64,7 @@ class Spectrum:
     centroid: float
     nyquist_rad: float
     centroids: Mapping[str, float] = field(default_factory=dict, hash=False)
+    features: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def num_samples(self) -> int:
@@ -159,7 +164,32 @@ def spectrum_of(values: Array, *, kind: str, shape: tuple[int, ...]) -> Spectrum
         centroid=flattened,
         nyquist_rad=nyquist_rad(max(shape)),
         centroids=centroids,
+        features=shape_features(values, shape),
     )
+
+
+def shape_features(values: NDArray[Any], shape: tuple[int, ...]) -> dict[str, float]:
+    """What the power spectrum P(f) in sound bins says beside psi, f over the Nyquist frequency of the longest axis.
+
+    power_psi = sum f P / sum P; rms = sqrt(sum f^2 P / sum P); flatness = exp(mean ln P) / mean P, 0 (a line) to 1
+    (white), P at least 1e-12 of its largest. Of a line of more than `BLOCK` samples, P is the mean over blocks of so
+    many. Silence has 0 in all.
+    """
+    if len(shape) == 1 and shape[0] > BLOCK:
+        blocks = values[: shape[0] // BLOCK * BLOCK].reshape(-1, BLOCK, values.shape[-1])
+        shape = (BLOCK,)
+        power = np.mean([power_spectra(block, shape) for block in blocks], axis=0)
+    else:
+        power = power_spectra(values, shape)
+    if not power.any():
+        return dict.fromkeys(("power_psi", "rms", "flatness"), 0.0)
+    f = np.arange(1, len(power) + 1) / (max(shape) / 2.0)
+    total, floored = power.sum(), np.maximum(power, 1e-12 * power.max())
+    return {
+        "power_psi": float((f * power).sum() / total),
+        "rms": math.sqrt(float((f**2 * power).sum() / total)),
+        "flatness": float(np.exp(np.log(floored).mean()) / floored.mean()),
+    }
 
 
 def to_grid(values: NDArray[Any], shape: tuple[int, ...]) -> Array:

@@ -105,6 +105,11 @@ class Task:
         return float(np.mean(self.targets.astype(np.float64) ** 2))
 
     @property
+    def trained_share(self) -> float:
+        """Share of the points that are trained on: 1 where none is held out."""
+        return len(self.trained) / len(self.values)
+
+    @property
     def has_held(self) -> bool:
         """Whether there are held-out samples."""
         return len(self.held) > 0

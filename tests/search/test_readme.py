@@ -49,7 +49,7 @@ def registries() -> Iterator[None]:
         registry.update(entries)
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=["scores", "own", "from-python", "own-code"])
+@pytest.mark.parametrize("code", blocks("python"), ids=["scores", "own", "from-python", "validate", "own-code"])
 @pytest.mark.usefixtures("registries")
 def test_its_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -61,6 +61,9 @@ def test_its_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert names["network"](torch.linspace(-1, 1, 9)[:, None]).shape == (9, 1)
     elif "scores" in names:
         assert [score.keys() for score in names["scores"]] == [{"fresh", "rankme"}] * 10
+    elif "judged" in names:
+        assert [setting["signals"] for setting in names["judged"]["settings"]] == [2, 2]
+        assert Path("judged.png").exists()
     else:
         assert names["study"]["best"]["confirmed"]["seeds"] == 3
 

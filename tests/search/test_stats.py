@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from search.stats import describe, paired_difference
+from search.stats import (
+    Correlation,
+    describe,
+    mean_interval,
+    paired_difference,
+    pooled_correlation,
+    rank_correlation,
+    wilcoxon_p,
+)
 
 
 def test_paired_interval_is_the_one_of_scipy() -> None:
@@ -36,3 +44,47 @@ def test_intervals_cover_the_true_difference_in_about_95_of_100_samples() -> Non
         covered += interval[0] <= 1.5 <= interval[1]
     # Three standard errors of a share of 0.95 in 2000 samples.
     assert abs(covered / 2000 - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_the_interval_of_a_mean_is_the_one_of_scipy() -> None:
+    values = [1.0, 4.0, 2.5, 8.0]
+    mean, interval = mean_interval(values)
+    assert mean == pytest.approx(3.875)
+    assert interval == pytest.approx(scipy_stats.t.interval(0.95, 3, loc=3.875, scale=scipy_stats.sem(values)))
+
+
+def test_signed_ranks_of_six_differences_of_one_sign_have_p_of_a_32nd() -> None:
+    assert wilcoxon_p([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) == pytest.approx(2 / 2**6)
+    assert wilcoxon_p([1.0]) is None
+    assert wilcoxon_p([0.0, 0.0, 0.0]) is None
+
+
+def test_rank_correlation_leaves_out_what_is_no_number() -> None:
+    found = rank_correlation([1.0, 2.0, math.nan, 3.0, 4.0, 9.0], [1.0, 4.0, 2.0, 9.0, math.nan, 10.0])
+    assert found == Correlation(1.0, (1.0, 1.0), 4)
+    assert rank_correlation([1.0, 2.0], [1.0, 2.0]) is None
+    assert rank_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_the_interval_of_a_rank_correlation_covers_it_in_about_95_of_100_samples(rho: float) -> None:
+    generator = np.random.default_rng(3)
+    true = 6 / math.pi * math.asin(rho / 2)  # Spearman's of normal pairs
+    covered = 0
+    for _ in range(2_000):
+        first, other = generator.normal(size=(2, 40))
+        found = rank_correlation(list(first), list(rho * first + math.sqrt(1 - rho**2) * other))
+        assert found is not None
+        assert found.interval is not None
+        covered += found.interval[0] <= true <= found.interval[1]
+    assert 0.935 <= covered / 2_000 <= 0.97
+
+
+def test_pooled_correlation_is_the_mean_over_signals_with_their_spread() -> None:
+    one = Correlation(0.5, (0.2, 0.7), 30)
+    assert pooled_correlation([one]) == Correlation(pytest.approx(0.5), (0.2, 0.7), 30)
+    pooled = pooled_correlation([one, Correlation(0.7, (0.5, 0.9), 20), Correlation(0.6, (0.3, 0.8), 30)])
+    assert 0.5 < pooled.rho < 0.7
+    assert pooled.interval is not None
+    assert pooled.interval[0] < 0.5 < 0.7 < pooled.interval[1]
+    assert pooled.num == 80

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces.spectrum import (
+    BLOCK,
     CENTROIDS,
     LONG,
     Array,
@@ -20,6 +21,7 @@ from spaces.spectrum import (
     normalised,
     nyquist_rad,
     rms_frequency,
+    shape_features,
     smooth_length,
     spectrum_of,
     wasserstein_1,
@@ -344,3 +346,27 @@ def test_the_rms_frequency_of_a_plane_wave_is_its_vectors_length() -> None:
 
 def test_the_rms_frequency_of_a_constant_is_zero() -> None:
     assert rms_frequency(np.full((50, 1), 2.0), (50,)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_shape_of_a_tone_of_white_noise_and_of_silence() -> None:
+    line = shape_features(tone(1_000, 100)[:, None], (1_000,))
+    assert line["power_psi"] == pytest.approx(0.2, abs=1e-6)
+    assert line["rms"] == pytest.approx(0.2, abs=1e-6)
+    assert line["flatness"] < 1e-6
+    white = shape_features(np.random.default_rng(0).standard_normal((8_192, 1)), (8_192,))
+    assert white["power_psi"] == pytest.approx(0.5, abs=0.02)
+    assert white["rms"] == pytest.approx(math.sqrt(1 / 3), abs=0.02)
+    # The mean of ln of an exponential variable is minus Euler's constant.
+    assert white["flatness"] == pytest.approx(math.exp(-0.5772), abs=0.03)
+    assert shape_features(np.zeros((64, 1)), (64,)) == {"power_psi": 0.0, "rms": 0.0, "flatness": 0.0}
+
+
+def test_the_shape_of_a_long_line_is_that_of_its_blocks() -> None:
+    x = np.tile(tone(BLOCK, BLOCK // 8), 3)[:, None]
+    assert shape_features(x, (3 * BLOCK,)) == pytest.approx(shape_features(x[:BLOCK], (BLOCK,)))
+
+
+def test_the_shape_of_an_image_is_that_of_its_transpose() -> None:
+    image = np.random.default_rng(0).standard_normal((32, 48))
+    turned = shape_features(image.T.reshape(-1, 1), (48, 32))
+    assert shape_features(image.reshape(-1, 1), (32, 48)) == pytest.approx(turned)

@@ -1,0 +1,181 @@
+"""Calibrated laws: products of powers of what is known before training.
+
+psi, power_psi, rms, flatness: of the signal's spectrum, each 0 to 1 (`spaces.spectrum`)
+samples, width, steps:         of the fit
+trained_share:                 share of the samples that are trained on, 1 where none is held out
+B:                             bandwidth that the noise scales give (`spaces.noise`), in units of Nyquist
+
+A law gives B, s1 and the learning rate, each as factor * prod(feature^power) within bounds; s0 is solved for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from spaces.laws import STEPS, LawError, scales_of_band
+from spaces.spectrum import Spectrum
+
+FEATURES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share")
+"""What a formula may use."""
+
+LEAST = 1e-6
+"""A silent spectrum has features of 0, which have no negative power."""
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
+"""A law's name stands in keys, tables and MLflow."""
+
+
+STRICT: Mapping[str, Any] = {"extra": "forbid", "allow_inf_nan": False, "strict": True}
+"""How pydantic reads these classes from a file (`search.law_files`)."""
+
+
+def features_of(spectrum: Spectrum, *, width: int, steps: int, trained_share: float) -> dict[str, float]:
+    """Every feature that is known, by its name in `FEATURES`."""
+    return {
+        "psi": spectrum.centroid,
+        **spectrum.features,
+        "samples": float(spectrum.num_samples),
+        "width": float(width),
+        "steps": float(steps),
+        "trained_share": trained_share,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formula:
+    """factor * prod(feature^power), cut at `low` and `high`.
+
+    Attributes:
+        factor: at least 0.
+        powers: by feature, a name of `FEATURES`.
+        low, high: bounds of the value; None: there is none.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+
+    factor: float
+    powers: Mapping[str, float] = field(default_factory=dict)
+    low: float = 0.0
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.powers) - set(FEATURES))
+        if unknown:
+            raise LawError(f"unknown feature {unknown[0]!r}; known features: {', '.join(FEATURES)}")
+        high = float("inf") if self.high is None else self.high
+        if self.factor < 0 or not 0 <= self.low <= high:
+            raise LawError(
+                "`0 <= factor` and `0 <= low <= high` must hold, but got "
+                f"factor={self.factor:g}, low={self.low:g}, high={high:g}"
+            )
+
+    def __call__(self, features: Mapping[str, float]) -> float:
+        """The value at these features, of which those that have a power must be there."""
+        value = self.factor
+        for name, power in self.powers.items():
+            value *= max(features[name], LEAST) ** power
+        value = max(value, self.low)
+        return value if self.high is None else min(value, self.high)
+
+    def spell(self) -> str:
+        """As a formula: `0.83 psi^1.4 samples^-0.2, at most 1`."""
+        text = " ".join([f"{self.factor:.3g}", *(f"{name}^{power:.3g}" for name, power in self.powers.items())])
+        if not self.powers:
+            return text
+        text += f", at least {self.low:.3g}" if self.low > 0 else ""
+        return text + (f", at most {self.high:.3g}" if self.high is not None else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """What a law was calibrated on; outside, it says nothing unless it is told to.
+
+    Attributes:
+        kinds: of signal.
+        samples, width, steps: least and most.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+
+    kinds: tuple[str, ...]
+    samples: tuple[int, int]
+    width: tuple[int, int]
+    steps: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "width", "steps"):
+            low, high = getattr(self, name)
+            if not 1 <= low <= high:
+                raise LawError(f"`1 <= least <= most` must hold for {name}, but got {low} and {high}")
+
+    def reason_against(self, spectrum: Spectrum, width: int | None, steps: int | None) -> str | None:
+        """Why a law of this domain says nothing; what is not known is not checked."""
+        if spectrum.kind not in self.kinds:
+            return f"is for {', '.join(self.kinds)}, but the signal is of kind {spectrum.kind}"
+        for name, value in (("samples", spectrum.num_samples), ("width", width), ("steps", steps)):
+            low, high = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                return f"is for {low} to {high} {name}, but got {name}={value}"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibratedLaw:
+    """A law of fitted constants.
+
+    Attributes:
+        bandwidth, s1, lr: formulas; a learning rate of None is left open.
+        domain: where it was calibrated.
+        objective: "fit" or "holdout": whose PSNR its points maximise.
+        facts: what is known of its making, JSON-able: corpus, measured regret.
+        is_everywhere: whether it speaks outside its domain too.
+        is_variant: whether it applies only where it is asked for by name.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+
+    name: str
+    source: str
+    bandwidth: Formula
+    s1: Formula
+    lr: Formula | None
+    domain: Domain
+    objective: Literal["fit", "holdout"] = "fit"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    space: Literal["siren2"] = "siren2"
+    is_everywhere: bool = False
+    is_variant: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(NAME_PATTERN, self.name):
+            raise LawError(
+                "a law's name must begin with a letter or digit and hold at most 40 of those, '.', '_' and '-', "
+                f"but got {self.name!r}"
+            )
+
+    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+        """Signals and fits outside its domain, and spectra that were stored without a feature that it needs."""
+        known = features_of(spectrum, width=1, steps=1, trained_share=1.0)
+        formulas = [formula for formula in (self.bandwidth, self.s1, self.lr) if formula]
+        missing = sorted({name for formula in formulas for name in formula.powers} - set(known))
+        if missing:
+            return f"{self.name} needs {', '.join(missing)} of the spectrum, which was stored without"
+        reason = None if self.is_everywhere else self.domain.reason_against(spectrum, width, steps)
+        return f"{self.name} {reason}" if reason else None
+
+    def point(
+        self, spectrum: Spectrum, *, width: int, steps: int = STEPS, trained_share: float = 1.0
+    ) -> dict[str, float]:
+        """s0, s1 and, unless it is left open, lr."""
+        features = features_of(spectrum, width=width, steps=steps, trained_share=trained_share)
+        s1 = self.s1(features)
+        scales = scales_of_band(spectrum, self.bandwidth(features), s1, width)
+        return scales if self.lr is None else {**scales, "lr": self.lr(features)}
+
+    def spell(self) -> list[str]:
+        """A line for each formula."""
+        lines = [f"B / Nyquist = {self.bandwidth.spell()}", f"s1 = {self.s1.spell()}"]
+        return lines if self.lr is None else [*lines, f"lr = {self.lr.spell()}"]

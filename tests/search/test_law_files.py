@@ -1,0 +1,153 @@
+"""Laws in files: what is written is read again, and what is no law is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.config import StudySpec
+from search.errors import StudyError
+from search.law_files import read_law, write_law
+from search.report import find_studies
+from search.run import run_study
+from spaces.calibrated import CalibratedLaw, Domain, Formula
+from spaces.laws import LAWS, LawError
+
+LAW = CalibratedLaw(
+    name="from-file",
+    source="a test",
+    bandwidth=Formula(factor=0.5, powers={"psi": 1.0, "samples": -0.1}, high=1.0),
+    s1=Formula(factor=0.25),
+    lr=Formula(factor=1e-3),
+    domain=Domain(kinds=("audio",), samples=(64, 20_000), width=(8, 256), steps=(5, 1_000)),
+    objective="holdout",
+    facts={"corpus": {"signals": 3}, "mean_regret_db": 1.5},
+)
+
+Shell = Callable[..., tuple[int, str, str]]
+SpecOf = Callable[..., StudySpec]
+
+
+@pytest.fixture(autouse=True)
+def forgotten_afterwards() -> Iterator[None]:
+    yield
+    LAWS.pop(LAW.name, None)
+
+
+@pytest.fixture
+def law_file(tmp_path: Path) -> Path:
+    write_law(tmp_path / "law.json", LAW)
+    return tmp_path / "law.json"
+
+
+def test_what_is_written_is_read_again(law_file: Path) -> None:
+    assert read_law(law_file) == LAW
+    assert read_law(law_file, is_everywhere=True) == replace(LAW, is_everywhere=True)
+    assert json.loads(law_file.read_text())["formulas"][0] == "B / Nyquist = 0.5 psi^1 samples^-0.1, at most 1"
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "another format": (lambda d: d.update(format=2), "format: input should be 1, but got 2"),
+    "unknown key": (lambda d: d["law"].update(nam="x"), "law.nam: unexpected keyword argument, but got 'x'"),
+    "no name": (lambda d: d["law"].pop("name"), "law.name: field required"),
+    "a name that leaves": (lambda d: d["law"].update(name="../x"), "a law's name must begin with"),
+    "a name that is an object": (lambda d: d["law"].update(name={}), "law.name: input should be a valid string"),
+    "a factor that is a text": (lambda d: d["law"]["s1"].update(factor="1"), "law.s1.factor: input should be a valid"),
+    "a factor that is true": (lambda d: d["law"]["s1"].update(factor=True), "law.s1.factor: input should be a valid"),
+    "a factor that is no number": (
+        lambda d: d["law"]["s1"].update(factor=float("nan")),
+        "law.s1.factor: input should be a finite number",
+    ),
+    "a negative factor": (lambda d: d["law"]["s1"].update(factor=-1), "`0 <= factor`"),
+    "an unknown feature": (lambda d: d["law"]["s1"].update(powers={"__class__": 1.0}), "unknown feature '__class__'"),
+    "a domain of one end": (lambda d: d["law"]["domain"].update(width=[5]), "law.domain.width.1: field required"),
+    "another space": (lambda d: d["law"].update(space="wire"), "law.space: input should be 'siren2'"),
+    "another objective": (lambda d: d["law"].update(objective="speed"), "law.objective: input should be"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_is_no_law_is_refused_in_one_line(name: str, law_file: Path, shell: Shell) -> None:
+    change, rule = CHANGES[name]
+    document = json.loads(law_file.read_text())
+    change(document)
+    law_file.write_text(json.dumps(document))
+    code, out, err = shell("predict", "synthetic:bright", "--samples", "256", "--heuristic", str(law_file))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {law_file}: ")
+    assert rule in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"", "invalid JSON"),
+        (b"[" * 100_000, "invalid JSON: recursion limit exceeded"),
+        (b"[]", "a law: input should be"),
+        (b" " * (1 << 20) + b"{}", "a law must be of at most 1048576 bytes"),
+    ],
+    ids=["empty", "deep", "a list", "long"],
+)
+def test_bytes_that_are_no_law_are_refused(content: bytes, rule: str, tmp_path: Path) -> None:
+    path = tmp_path / "law.json"
+    path.write_bytes(content)
+    with pytest.raises(LawError, match=rule):
+        read_law(path)
+
+
+def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
+    with pytest.raises(LawError, match="no such file"):
+        read_law(tmp_path / "none.json")
+    with pytest.raises(LawError, match="a law must be a regular file"):
+        read_law(tmp_path)
+
+
+def test_predict_and_fit_know_a_law_from_a_file_and_refuse_it_outside_its_domain(law_file: Path, shell: Shell) -> None:
+    signal = ["synthetic:bright", "--samples", "256", "--width", "8", "--depth", "2", "--steps", "5"]
+    code, out, _ = shell("predict", *signal, "--heuristic", str(law_file), "--json")
+    [entry] = json.loads(out)["signals"]
+    assert code == 0
+    assert set(entry["predictions"]["from-file"]) == {"s0", "s1", "lr"}
+    code, out, _ = shell("fit", *signal, "--heuristic", str(law_file), "--json")
+    assert code == 0
+    assert json.loads(out)["params"] == pytest.approx(entry["predictions"]["from-file"])
+    code, _, err = shell("predict", *signal[:-1], "2000", "--heuristic", str(law_file))
+    assert code == 2
+    assert err == "error: from-file is for 5 to 1000 steps, but got steps=2000\n"
+    code, _, _ = shell("predict", *signal[:-1], "2000", "--heuristic", str(law_file), "--beyond-domain")
+    assert code == 0
+
+
+def test_a_law_that_is_called_as_another_is_refused(tmp_path: Path, shell: Shell) -> None:
+    write_law(tmp_path / "winner.json", replace(LAW, name="winner"))
+    code, _, err = shell("predict", "synthetic:bright", "--heuristic", str(tmp_path / "winner.json"))
+    assert code == 2
+    assert "another heuristic is called 'winner'" in err
+
+
+def test_a_law_joins_a_study_that_has_ended_without_changing_what_it_found(small_spec: SpecOf, law_file: Path) -> None:
+    before = run_study(small_spec())["studies"][0]
+    [study] = find_studies(small_spec().store.store, None, before["study"])
+    trials = study.trials()
+    after = run_study(small_spec(search={"heuristic": ("laws", str(law_file))}))["studies"][0]
+    assert after["best"] == before["best"]
+    assert study.trials() == trials
+    assert set(after["references"]) == {*before["references"], "from-file"}
+    assert after["references"]["from-file"]["regret_db"] is not None
+    others = {name: entry for name, entry in after["references"].items() if name != "from-file"}
+    assert others == before["references"]
+
+
+def test_another_law_under_the_name_of_one_that_was_fitted_is_refused(small_spec: SpecOf, law_file: Path) -> None:
+    spec = small_spec(search={"heuristic": (str(law_file),)})
+    run_study(spec)
+    write_law(law_file, replace(LAW, s1=Formula(factor=0.5)))
+    del LAWS[LAW.name]
+    with pytest.raises(StudyError, match=r"from-file of study .* must be the law that was fitted, at .*s1=0.25"):
+        run_study(spec)

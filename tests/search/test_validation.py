@@ -1,0 +1,262 @@
+"""Validation: regret and rank correlation over signals, of which the intervals cover what they say."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.config import StudySpec
+from search.corpus import campaigns_of, validate
+from search.display import Display
+from search.errors import StudyError, UsageError
+from search.report import find_studies
+from search.stats import paired_difference
+from search.trial import State
+from search.validation import Validation, judge, judge_heuristic
+from spaces.scores import SCORES, score_named
+
+Shell = Callable[..., tuple[int, str, str]]
+
+SIGNALS = ("synthetic:bright", "synthetic:mix-3", "synthetic:mix-8")
+SCORED = ("fresh", "rankme")
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> StudySpec:
+    return StudySpec.model_validate(
+        {
+            "name": "judged",
+            "signals": SIGNALS,
+            "network": {"width": 16, "depth": 2},
+            "fit": {"steps": 30},
+            "search": {"trials": 8, "confirm": 3, "pruner": "none", "heuristic": ("laws", "fresh")},
+            "workers": {"workers": 0},
+            "store": {"store": tmp_path_factory.mktemp("judged") / "store"},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def judged(spec: StudySpec) -> Validation:
+    return validate(spec, samples=(256, 512), scores=SCORED)
+
+
+def test_every_size_is_judged_apart(judged: Validation) -> None:
+    assert [(s["samples"], s["width"], s["signals"], s["seeds"]) for s in judged["settings"]] == [
+        (256, 16, 3, 3),
+        (512, 16, 3, 3),
+    ]
+    assert [s["weights"] > s["samples"] for s in judged["settings"]] == [
+        s["regime"] == "over-parameterised" for s in judged["settings"]
+    ]
+    assert "heuristics" not in judged
+    for setting in judged["settings"]:
+        assert {"winner", "bandwidth", "fresh"} <= set(setting["heuristics"])
+        assert set(setting["scores"]) <= set(SCORED)
+        assert setting["search"]["steps"] >= 8 * 30
+
+
+def test_regret_is_over_the_seeds_that_both_points_were_confirmed_on(spec: StudySpec, judged: Validation) -> None:
+    setting = judged["settings"][0]
+    studies = find_studies(spec.store.store, None, "judged-n256-w16")
+    assert len(studies) == 3
+    means = []
+    for study in studies:
+        confirmed = [record for record in study.confirmations() if record.purpose == "confirm"]
+        found = next(record for record in study.trials() if record.number == study.facts("found"))
+        by_label = {
+            label: [record.psnr_db for record in confirmed if record.label == label]
+            for label in (found.label, "winner")
+        }
+        mean, interval = paired_difference(by_label[found.label], by_label["winner"])
+        entry = setting["heuristics"]["winner"]["per_signal"][study.name]
+        assert entry["regret_db"] == pytest.approx(mean)
+        assert entry["ci95_db"] == pytest.approx(interval)
+        means.append(mean)
+    assert setting["heuristics"]["winner"]["mean_regret_db"] == pytest.approx(np.mean(means))
+
+
+def test_what_the_rate_alone_explains_is_judged_on_the_same_seeds(spec: StudySpec, judged: Validation) -> None:
+    for study in find_studies(spec.store.store, None, "judged-n256-w16"):
+        entry = judged["settings"][0]["heuristics"]["winner"]["per_signal"][study.name]
+        tuned, untuned = (
+            [record.psnr_db for record in study.confirmations() if record.label == label]
+            for label in ("winner", "winner, untuned")
+        )
+        if entry["lr"] == 1e-4:
+            assert (entry["rate_db"], untuned) == (0.0, [])
+        else:
+            assert entry["rate_db"] == pytest.approx(np.mean(np.subtract(tuned, untuned)))
+    assert judged["settings"][0]["heuristics"]["bandwidth"]["rate_db"] is None
+
+
+def test_a_percentile_is_the_share_of_trials_that_a_point_beats_on_their_seed(
+    spec: StudySpec, judged: Validation
+) -> None:
+    for study in find_studies(spec.store.store, None, "judged-n512-w16"):
+        trials = [record.psnr_db for record in study.trials() if record.state is State.COMPLETE]
+        own = {record.number: record for record in study.references()}[study.facts("references")["fresh"]["number"]]
+        entry = judged["settings"][1]["heuristics"]["fresh"]["per_signal"][study.name]
+        assert entry["percentile"] == pytest.approx(100 * np.mean([value < own.psnr_db for value in trials]), abs=0.01)
+
+
+def test_a_score_that_is_the_psnr_itself_correlates_by_one(spec: StudySpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    studies = find_studies(spec.store.store, None, "judged-n256-w16")
+    for direction, sign in (("higher", 1.0), ("lower", -1.0)):
+        monkeypatch.setitem(SCORES, "oracle", score_named("fresh").__class__(
+            name="oracle", direction=direction, needs=(), compute=lambda network: 0.0
+        ))  # fmt: skip
+        monkeypatch.setattr(
+            "search.validation.score_trials",
+            lambda study, store, trials, names, sign=sign: [[sign * record.psnr_db for record in trials]],
+        )
+        found = judge(studies, spec.store.store, scores=["oracle"], say=print)["scores"]["oracle"]
+        assert [one["spearman"] for one in found["per_signal"].values()] == pytest.approx([1.0] * 3)
+        assert found["spearman"] > 0.99
+
+
+def test_again_nothing_is_fitted_and_the_store_alone_says_the_same(spec: StudySpec, judged: Validation) -> None:
+    class Counting(Display):
+        fits = 0
+
+        def ended(self, study: str, record: object, score_db: float | None) -> None:
+            self.fits += 1
+
+    display = Counting()
+    assert validate(spec, samples=(256, 512), scores=SCORED, display=display) == judged
+    assert display.fits == 0
+    assert campaigns_of(spec, "judged") == ["judged-n256-w16", "judged-n512-w16"]
+    assert validate(spec.model_copy(update={"signals": ()}), scores=SCORED) == judged
+
+
+def test_the_result_is_a_document_a_frame_and_a_picture(judged: Validation, tmp_path: Path) -> None:
+    assert json.loads(json.dumps(judged)) == judged
+    frame = judged.to_frame()
+    assert len(frame) == sum(
+        len(entry["per_signal"]) for setting in judged["settings"] for entry in setting["heuristics"].values()
+    )
+    winner = frame[(frame.heuristic == "winner") & (frame.samples == 256)]
+    assert winner.regret_db.mean() == pytest.approx(judged["settings"][0]["heuristics"]["winner"]["mean_regret_db"])
+    judged.plot().savefig(tmp_path / "judged.png")
+    assert (tmp_path / "judged.png").stat().st_size > 10_000
+
+
+def test_one_setting_stands_at_the_top_as_the_contract_says(spec: StudySpec, judged: Validation, shell: Shell) -> None:
+    code, out, _ = shell(
+        "validate", "--name", "judged-n256-w16", "--store", str(spec.store.store), "--score", "fresh", "--json"
+    )
+    assert code == 0
+    document = json.loads(out)
+    winner = document["heuristics"]["winner"]
+    assert winner == judged["settings"][0]["heuristics"]["winner"]
+    assert {"mean_regret_db", "ci95_db", "seconds", "per_signal"} <= set(winner)
+    assert set(document["scores"]) == {"fresh"}
+    assert {"spearman", "ci95", "per_signal"} == set(document["scores"]["fresh"])
+
+
+def test_the_table_says_regret_p_and_what_each_way_costs(spec: StudySpec, judged: Validation, shell: Shell) -> None:
+    code, out, _ = shell("validate", "--name", "judged", "--store", str(spec.store.store), "--score", "fresh")
+    assert code == 0
+    for part in ("3 signals, 256 samples, width 16", "winner", "regret, dB", "beats", "rho", "s of fits a"):
+        assert part in " ".join(out.split())
+
+
+def test_what_cannot_be_judged_is_one_line(spec: StudySpec, judged: Validation, shell: Shell, tmp_path: Path) -> None:
+    for words, rule in {
+        ("--name", "none", "--store", str(spec.store.store)): "there is no study 'none'",
+        ("--name", "x", "--store", str(tmp_path / "no")): "there is no store at",
+        ("synthetic:bright", "--seeds", "1"): "1 is not in the range 2<=x<=1000",
+        ("synthetic:bright", "--samples", "0"): "0 is not in the range",
+        ("synthetic:bright", "--score", "luck"): "unknown score 'luck'",
+        ("synthetic:bright", "--samples", "64", "--samples", "99999999"): "99999999",
+    }.items():
+        code, out, err = shell("validate", *words)
+        assert (code, out) == (2, ""), err
+        assert rule in err
+        assert err.splitlines()[-1].startswith("error: ")
+
+
+def test_a_study_without_confirmed_points_is_left_out_aloud(small_spec: Callable[..., StudySpec]) -> None:
+    from search.run import run_study
+
+    spec = small_spec(search={"confirm": 0})
+    run_study(spec)
+    said: list[str] = []
+    with pytest.raises(StudyError, match="at least one study with confirmed points is needed"):
+        judge(find_studies(spec.store.store, None, "small"), spec.store.store, scores=(), say=said.append)
+    assert len(said) == 1
+    assert "no point of it is confirmed" in said[0]
+
+
+def test_scores_of_a_signal_that_is_gone_are_left_out_aloud(small_spec: Callable[..., StudySpec], clip: Path) -> None:
+    from search.run import run_study
+
+    spec = small_spec(search={"confirm": 2})
+    run_study(spec)
+    clip.unlink()
+    said: list[str] = []
+    document = judge(find_studies(spec.store.store, None, "small"), spec.store.store, scores=["fresh"], say=said.append)
+    assert document["scores"] == {}
+    assert document["heuristics"]["winner"]["mean_regret_db"] is not None
+    assert "must be where it was" in said[0]
+
+
+def test_fewer_than_two_confirm_seeds_are_refused_from_python_too(spec: StudySpec) -> None:
+    with pytest.raises(UsageError, match="`2 <= seeds` must hold"):
+        validate(spec.model_copy(update={"search": spec.search.model_copy(update={"confirm": 1})}))
+
+
+def simulated(rng: np.random.Generator, num_signals: int, num_seeds: int) -> Iterator[tuple[dict[str, Any], float]]:
+    """A reference's entry of each signal of a simulated validation, and the true regret.
+
+    A landscape falls off quadratically from a peak that differs by signal. Thirty-two points are fitted on one seed;
+    the best five on three select seeds; the best of these and a reference on `num_seeds` confirm seeds. A fit is the
+    landscape plus what its seed gives to all points (3 dB) and noise of its own (5 dB).
+    """
+    for number in range(num_signals):
+        peak, height, slope = rng.uniform(-0.5, 0.5, 2), rng.uniform(50, 90), rng.uniform(10, 60)
+        points = rng.uniform(-1, 1, (32, 2))
+        true = height - slope * np.sum((points - peak) ** 2, axis=1)
+        scores = true + rng.normal(0, 5, 32)
+        leading = np.argsort(-scores)[:5]
+        selected = true[leading, None] + rng.normal(0, 5, (5, 3)) + rng.normal(0, 3, 3)
+        found = leading[np.argmax(selected.mean(axis=1))]
+        reference = height - slope * np.sum((np.zeros(2) - peak) ** 2)
+        shared = rng.normal(0, 3, num_seeds)
+        mean, interval = paired_difference(
+            list(true[found] + shared + rng.normal(0, 5, num_seeds)),
+            list(reference + shared + rng.normal(0, 5, num_seeds)),
+        )
+        assert interval is not None
+        entry = {"regret_db": mean, "ci95_db": list(interval), "rate_db": None, "rate_ci95_db": None}
+        yield {**entry, "percentile": None, "seconds": 0.0, "study": str(number)}, float(true[found] - reference)
+
+
+def test_the_interval_of_one_signal_covers_the_true_difference_in_93_to_97_of_100_validations() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(1_000):
+        [(entry, true)] = simulated(rng, 1, 8)
+        verdict = judge_heuristic({"one": entry})
+        low, high = verdict["ci95_db"]
+        covered += low <= true <= high
+    assert 930 <= covered <= 970
+
+
+def test_the_interval_over_signals_covers_the_mean_regret_of_all_signals_in_93_to_97_of_100_validations() -> None:
+    rng = np.random.default_rng(2)
+    everything = [list(simulated(rng, 6, 8)) for _ in range(1_000)]
+    true = np.mean([true for validation in everything for _, true in validation])
+    covered = 0
+    for validation in everything:
+        low, high = judge_heuristic({str(n): entry for n, (entry, _) in enumerate(validation)})["ci95_db"]
+        covered += low <= true <= high
+    # That the luckiest of 32 fits is worth what it seems is no part of it: select and confirm seeds are others.
+    assert 930 <= covered <= 970
+    assert not math.isnan(true)
