@@ -217,7 +217,7 @@ def _print_summaries(document: Mapping[str, Any], spec: StudySpec) -> None:
 def status(name: str | None, store: Path, storage: str | None, as_json: bool) -> None:
     """Show where studies stand: all of them, a campaign's, or one."""
     from search.lock import Holder
-    from search.report import find_studies, status_of
+    from search.status import find_studies, status_of
     from search.table import sentence_of
     from search.trial import spell
 
@@ -254,7 +254,7 @@ def replay(name: str, store: Path, storage: str | None, as_json: bool, **options
     """
     _spec(None, options)
     from search.replay import replay as replay_study
-    from search.report import find_studies
+    from search.status import find_studies
     from search.trial import spell
 
     replayed = [replay_study(study) for study in find_studies(store, storage, name)]
@@ -282,7 +282,7 @@ def replay(name: str, store: Path, storage: str | None, as_json: bool, **options
 @json_option
 def export(name: str, out: Path, store: Path, storage: str | None, as_json: bool) -> None:
     """Write a study's winner: weights (safetensors), recipe (JSON), and a snippet for one's own code."""
-    from search.report import export_winner
+    from search.status import export_winner
 
     written = export_winner(store, storage, name, out)
     if as_json:

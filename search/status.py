@@ -1,4 +1,4 @@
-"""Where finished and unfinished studies stand, and their winners, from the store alone."""
+"""Where studies stand, finished or not, and their winners, from the store alone."""
 
 from __future__ import annotations
 
