@@ -6,10 +6,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from search.errors import StorageError, StudyError, UsageError
-from search.searched import searched_space, spectrum_of
+from search.errors import StorageError, StudyError
+from search.searched import space_of
 from search.storage import STORAGE_FORMAT, StudyStorage, storage_errors
-from spaces.parameters import PointError
 from spaces.space import Space
 
 
@@ -27,7 +26,7 @@ def replay(study: StudyStorage) -> dict[str, Any]:
         StudyError: the study was written without a log, or its space cannot be rebuilt here.
         StorageError: the log has a hole.
     """
-    space, seed = _space_of(study), study.facts("fingerprint")["seed"]
+    space, seed = _replayed_space(study), study.facts("fingerprint")["seed"]
     drawn = [trial for trial in study.search.get_trials(deepcopy=False) if "spec" in trial.user_attrs]
     ends = _ends(study, drawn)
     agree, num_told, since, first = 0, 0, None, None
@@ -70,28 +69,11 @@ def _hole(study: StudyStorage, what: str) -> StorageError:
     return StorageError(f"the log of study {study.name!r} must be whole to be replayed, but {what}")
 
 
-def _space_of(study: StudyStorage) -> Space:
+def _replayed_space(study: StudyStorage) -> Space:
     found = study.facts("format")
     if found != STORAGE_FORMAT:
         raise StudyError(
             f"study {study.name!r} must be of format {STORAGE_FORMAT} to be replayed, but is of format {found}, which "
             "lacks the order in which trials ended, what each proposal had seen, and the signal's spectrum"
         )
-    fingerprint, spectrum = study.facts("fingerprint"), study.facts("spectrum")
-    if spectrum is None:
-        raise StudyError(f"study {study.name!r} must have begun to be replayed, but it has no trial yet")
-    is_own = bool(fingerprint["plugin_sha256"])
-    try:
-        space = searched_space(
-            spectrum_of(spectrum),
-            name=fingerprint["space"],
-            **{key: fingerprint[key] for key in ("coordinates", "width", "depth", "max_weights", "lr")},
-        )
-    except PointError as error:
-        if not is_own:
-            raise
-        raise UsageError(f"study {study.name!r} needs the --plugin that it was run with: {error}") from error
-    if space.fingerprint() != fingerprint["space_fingerprint"]:
-        cause = "its --plugin changed" if is_own else "another version of winnow searched it"
-        raise StudyError(f"space {space.name} must be the one that study {study.name!r} searched, but {cause}")
-    return space
+    return space_of(study)

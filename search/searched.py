@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from search.errors import StudyError, UsageError
+from search.storage import StudyStorage
 from spaces.capacity import with_capacity
 from spaces.catalog import build_space
-from spaces.parameters import Point
+from spaces.parameters import Point, PointError
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 from trainers.config import network_of
@@ -66,3 +68,31 @@ def spectrum_facts(spectrum: Spectrum) -> dict[str, Any]:
 def spectrum_of(facts: Mapping[str, Any]) -> Spectrum:
     """The inverse of `spectrum_facts`."""
     return Spectrum(**{**facts, "shape": tuple(facts["shape"])})
+
+
+def space_of(study: StudyStorage) -> Space:
+    """The space that a study searches, rebuilt.
+
+    Raises:
+        StudyError: it has not begun, an older version wrote it, or another space has the name by now.
+        UsageError: it is a plugin's, which is not loaded.
+    """
+    fingerprint, spectrum = study.facts("fingerprint"), study.facts("spectrum")
+    if spectrum is None:
+        why = "it has not begun, or an older version of winnow wrote it"
+        raise StudyError(f"the storage of study {study.name!r} must hold its signal's spectrum, but {why}")
+    is_own = bool(fingerprint["plugin_sha256"])
+    try:
+        space = searched_space(
+            spectrum_of(spectrum),
+            name=fingerprint["space"],
+            **{key: fingerprint[key] for key in ("coordinates", "width", "depth", "max_weights", "lr")},
+        )
+    except PointError as error:
+        if not is_own:
+            raise
+        raise UsageError(f"study {study.name!r} needs the --plugin that it was run with: {error}") from error
+    if space.fingerprint() != fingerprint["space_fingerprint"]:
+        cause = "its --plugin changed" if is_own else "another version of winnow searched it"
+        raise StudyError(f"space {space.name} must be the one that study {study.name!r} searched, but {cause}")
+    return space

@@ -101,7 +101,7 @@ class StudyRun:
             found = found_record(self._storage, self._storage.trials())
             assert found is not None
             self._save_winner(found)
-            draw_study(self._folder, self._plan, self._storage, found)
+            draw_study(self._folder, self._storage)
             self._tracking.end()
             self.keep_run_id()
             self._storage.set_facts("finished", self._storage.asked())
