@@ -1,4 +1,4 @@
-"""The commands: `predict`, `fit`, `run`, `status`, `replay`, `export`, `sync`, `ui`; slow imports happen inside."""
+"""The commands: `predict`, `fit`, `run`, `status`, `replay`, `export`, `report`, `sync`, `ui`; they import late."""
 
 from __future__ import annotations
 
@@ -289,6 +289,30 @@ def export(name: str, out: Path, store: Path, storage: str | None, as_json: bool
         _print_json({"study": name, "files": [str(path) for path in written]})
         return
     for path in written:
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="file to write  [default: report.html in the folder of NAME]"
+)
+@section_options("search", "plugin")
+@store_option
+@storage_option
+@json_option
+def report(name: str, out: Path | None, store: Path, storage: str | None, as_json: bool, **options: Any) -> None:
+    """Write a page with all that a study, or a campaign, asked and found: one file, for an appendix.
+
+    A study that came to its end has written its own; this one is of how things stand now.
+    """
+    _spec(None, options)
+    from search.report import write_report
+
+    path = write_report(store, storage, name, out)
+    if as_json:
+        _print_json({"files": [str(path)]})
+    else:
         click.echo(path)
 
 

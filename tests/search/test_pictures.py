@@ -311,5 +311,5 @@ def test_a_study_draws_what_its_kind_has_and_tells_mlflow(
     assert {path.name for path in folder.glob("*.png")} == drawn
     client = MlflowClient(default_tracking_uri(tmp_path))
     artifacts = {item.path for item in client.list_artifacts(summary["mlflow_run_id"])}
-    kept = {"target.npy", "reconstruction.npy", "recipe.json", "snippet.py", "winner.safetensors"}
+    kept = {"target.npy", "reconstruction.npy", "recipe.json", "snippet.py", "winner.safetensors", "report.html"}
     assert artifacts >= drawn | kept
