@@ -77,16 +77,24 @@ CAPTIONS = {
     SLICES: (
         "Slices",
         "What the Gaussian process through all complete fits expects, as the mean over seeds, along one search "
-        "coordinate at a time, the others held at the found point's or at the reference's. Bands: ± 2 standard "
-        "deviations of that mean. Star and square: means over fresh seeds with standard deviation, which the process "
-        "has not seen, or what it expects where there are none.",
+        "coordinate at a time, the others held at the found point's or at the reference's. Where noise scales are "
+        "searched, root_s1 runs along the ridge of equal bandwidth, and bandwidth across it. Bands: ± 2 standard "
+        "deviations of that mean, length scales taken as known. Star and square: means over fresh seeds with standard "
+        "deviation, which the process has not seen, or what it expects where there are none.",
     ),
     PATH: (
         "From the prediction to the found point",
         "The same expectation along the straight line between the two in search coordinates, and a tenth beyond.",
     ),
-    COMPARISON: ("Reconstruction", "Target, reconstruction, and their difference."),
-    WAVEFORM: ("Reconstruction", "Target, reconstruction and error over time, and spectrograms of the first two."),
+    COMPARISON: (
+        "Reconstruction",
+        "Target, reconstruction, and their difference. It is one fit, the best of the found point's: others are worse.",
+    ),
+    WAVEFORM: (
+        "Reconstruction",
+        "Target, reconstruction and error over time, and spectrograms of the first two. It is one fit, the best of the "
+        "found point's: others are worse.",
+    ),
     SPECTRA: ("Spectra", "Amplitude spectra of target, reconstruction and error, in bands."),
 }
 """Heading and caption of each picture, in a report's order."""

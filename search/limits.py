@@ -10,7 +10,7 @@ from search.errors import one_line
 from search.objective import Objective
 from search.record import Record
 from search.storage import StudyStorage
-from search.trial import State
+from search.trial import Purpose, State
 
 FEW_SEEDS = 10
 """Below it an interval says little: seeds differ by several dB, and not symmetrically."""
@@ -28,11 +28,10 @@ def limits_of(storage: StudyStorage, status: Mapping[str, Any], missing: Mapping
     return [
         *_on_the_state(status),
         *_on_trials(trials),
-        *_on_references(references, status),
+        *_on_references(references, storage.facts("references")),
         *_on_seeds(confirmations, storage.facts("confirm") or 0),
         *_on_the_score(Objective(status["objective"]), status["asked"]["task"]),
-        "The reconstruction is one fit, the best of the found point's: others of its seeds are worse.",
-        *(f"{heading}: not shown, since {why}." for heading, why in missing.items()),
+        *_on_what_is_missing(missing),
     ]
 
 
@@ -63,16 +62,18 @@ def _on_trials(trials: Sequence[Record]) -> list[str]:
     return sentences
 
 
-def _on_references(references: Sequence[Record], status: Mapping[str, Any]) -> list[str]:
+def _on_references(references: Sequence[Record], shown: Mapping[str, Any] | None) -> list[str]:
+    if shown is None:  # some of them are still to be fitted
+        return []
     sentences = []
     rates = Counter(record.label for record in references)
-    tuned = [name for name in status["references"] if rates[name] > 1]
+    tuned = [name for name in shown if rates[name] > 1]
     if tuned:
         sentences.append(
             f"{', '.join(tuned)}: the learning rate, which they leave open, was tried at several values on the "
             "search's seed, and the best one alone is shown."
         )
-    failed = sorted({record.label for record in references} - set(status["references"]))
+    failed = sorted({record.label for record in references} - set(shown))
     if failed:
         sentences.append(f"Every fit of {', '.join(failed)} failed: there is no row of it.")
     return sentences
@@ -80,13 +81,16 @@ def _on_references(references: Sequence[Record], status: Mapping[str, Any]) -> l
 
 def _on_seeds(confirmations: Sequence[Record], confirm: int) -> list[str]:
     failed = [record for record in confirmations if record.state is State.FAILED]
-    sentences = [f"{_times(len(failed), 'fit', 'fits')} on fresh seeds failed: {_reasons(failed)}."] if failed else []
+    fits = "1 fit" if len(failed) == 1 else f"{len(failed)} fits"
+    sentences = [f"{fits} on fresh seeds failed: {_reasons(failed)}."] if failed else []
     if confirm == 0:
         return [
             *sentences,
             "Nothing was confirmed on fresh seeds: all numbers are those of one seed, by which the found point was "
             "chosen among many, and are too high by some dB.",
         ]
+    if all(record.purpose != Purpose.CONFIRM for record in confirmations):
+        return sentences
     if confirm == 1:
         return [*sentences, "One fresh seed gives neither a deviation nor an interval."]
     few = f" {confirm} seeds are few: raise --confirm where a decision hangs on it." if confirm < FEW_SEEDS else ""
@@ -107,10 +111,13 @@ def _on_the_score(objective: Objective, task: str) -> list[str]:
     return ["The objective is PSNR over the trained samples: held-out samples chose nothing."]
 
 
+def _on_what_is_missing(missing: Mapping[str, str]) -> list[str]:
+    headings: dict[str, list[str]] = {}
+    for heading, why in missing.items():
+        headings.setdefault(why, []).append(heading)
+    return [f"{', '.join(those)}: not shown, since {why}." for why, those in headings.items()]
+
+
 def _reasons(records: Sequence[Record]) -> str:
     counts = Counter(one_line(record.reason) or "no reason is known" for record in records)
     return "; ".join(f"{reason} ({count})" for reason, count in counts.most_common())
-
-
-def _times(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"

@@ -71,7 +71,7 @@ def section_of(storage: StudyStorage, folder: Path, status: Mapping[str, Any], p
         state=status["state"],
         signal=one_line(status["signal"]),
         summary=status,
-        sentence=sentence_of(status),
+        sentence=_sentence(status),
         asked=_asked(storage, status),
         columns=columns_of(rows),
         rows=rows,
@@ -90,12 +90,17 @@ def section_of(storage: StudyStorage, folder: Path, status: Mapping[str, Any], p
     )
 
 
+def _sentence(status: Mapping[str, Any]) -> str:
+    is_early = status["state"] == "searching" and status["best"] is None
+    return "no trial is complete yet" if is_early else sentence_of(status)
+
+
 def _asked(storage: StudyStorage, status: Mapping[str, Any]) -> list[tuple[str, str]]:
     fingerprint = storage.facts("fingerprint")
     shown = storage.facts(SHOWN) or {"params": {}, "tags": {}}
     params, tags, asked, walls = shown["params"], shown["tags"], status["asked"], status["wall_seconds"]
     trials = ", ".join(f"{count} {state}" for state, count in status["trials"].items() if count)
-    pruner = "rungs at " + ", ".join(str(rung) for rung in fingerprint["rungs"]) if fingerprint["rungs"] else "none"
+    pruner = "rungs at " + ", ".join(str(rung) for rung in fingerprint["rungs"]) if fingerprint.get("rungs") else "none"
     budget = fingerprint.get("max_weights")
     network = f"width {asked['width']}, depth {asked['depth']}" if budget is None else f"at most {budget:,} weights"
     nyquist = f"{float(params['nyquist_rad']):.0f} rad per coordinate unit" if "nyquist_rad" in params else None

@@ -26,7 +26,7 @@ def study() -> StudyStorage:
 
 
 def status(**more: Any) -> dict[str, Any]:
-    plain = {"state": "done", "budget": 4, "trials": {"complete": 4}, "best": {}, "objective": "fit", "references": {}}
+    plain = {"state": "done", "budget": 4, "trials": {"complete": 4}, "best": {}, "objective": "fit"}
     return {**plain, "asked": {"task": "fit"}, **more}
 
 
@@ -61,7 +61,9 @@ def test_references_that_failed_or_were_tuned_are_named(
     for label, state in (("winner", State.PRUNED), ("winner", State.PRUNED), ("fresh", State.FAILED)):
         spec = builder.build(f"references/{label}", label=label, space=space, point=point)
         study.add_reference(Outcome(spec=spec, state=state, progress=None))
-    text = sentences(study, references={"winner": {}})
+    assert "every fit" not in sentences(study).lower()  # others may be on their way
+    study.set_facts("references", {"winner": {}})
+    text = sentences(study)
     assert "winner: the learning rate, which they leave open, was tried at several values" in text
     assert "Every fit of fresh failed: there is no row of it." in text
 
@@ -81,7 +83,15 @@ def test_fits_on_fresh_seeds_that_failed_are_counted(study: StudyStorage, space:
         (20, "paired t intervals over the same 20 seeds", "are few"),
     ],
 )
-def test_how_far_the_seeds_go_is_said(study: StudyStorage, confirm: int, said: str, not_said: str) -> None:
+def test_how_far_the_seeds_go_is_said(
+    study: StudyStorage, space: Space, builder: TrialBuilder, confirm: int, said: str, not_said: str
+) -> None:
+    assert "interval" not in sentences(study, confirm)
+    for repeat in range(confirm):
+        spec = builder.build(
+            "key", label="#1", space=space, point=space.complete({}), purpose=Purpose.CONFIRM, repeat=repeat
+        )
+        study.add_confirmation(Outcome(spec=spec, state=State.PRUNED, progress=None))
     text = sentences(study, confirm)
     assert said in text
     assert not_said not in text

@@ -176,8 +176,9 @@ def test_a_study_that_is_not_at_its_end_shows_what_there_is(
     page = report_of(spec, "small")
     assert "searching" in page.text
     assert "0 of 3 trials have ended, and the search goes on" in page.text
-    assert "Nothing was found" in page.text
+    assert "No trial is complete yet." in page.text
     assert page.pictures == []
+    assert "Importance, Slices, From the prediction to the found point, Spectra: not shown, since no trial" in page.text
     monkeypatch.setattr(StudyRun, "_select", stop)
     with pytest.raises(Interrupted):
         run_study(spec)
@@ -242,7 +243,7 @@ def test_the_space_of_a_plugin_is_asked_for(
     monkeypatch.setattr("spaces.catalog.SPACES", {key: value for key, value in SPACES.items() if key != "hers"})
     assert shell(*words)[0] == 0
     page = Page(Path("page.html").read_text())
-    assert "Landscape: not shown, since study" in page.text
+    assert "Landscape, Slices, From the prediction to the found point: not shown, since study" in page.text
     assert "needs the --plugin that it was run with" in page.text
 
 
