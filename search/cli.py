@@ -1,4 +1,4 @@
-"""The commands: predict, fit, run, validate, status, replay, export, sync, ui; slow imports happen inside."""
+"""The commands, from predict to ui; slow imports happen inside."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def _judging(spec: StudySpec, seeds: int | None) -> StudySpec:
 def status(name: str | None, store: Path, storage: str | None, as_json: bool) -> None:
     """Show where studies stand: all of them, a campaign's, or one."""
     from search.lock import Holder
-    from search.report import find_studies, status_of
+    from search.status import find_studies, status_of
     from search.table import sentence_of
     from search.trial import spell
 
@@ -331,7 +331,7 @@ def replay(name: str, store: Path, storage: str | None, as_json: bool, **options
     """
     _spec(None, options)
     from search.replay import replay as replay_study
-    from search.report import find_studies
+    from search.status import find_studies
     from search.trial import spell
 
     replayed = [replay_study(study) for study in find_studies(store, storage, name)]
@@ -359,13 +359,37 @@ def replay(name: str, store: Path, storage: str | None, as_json: bool, **options
 @json_option
 def export(name: str, out: Path, store: Path, storage: str | None, as_json: bool) -> None:
     """Write a study's winner: weights (safetensors), recipe (JSON), and a snippet for one's own code."""
-    from search.report import export_winner
+    from search.status import export_winner
 
     written = export_winner(store, storage, name, out)
     if as_json:
         _print_json({"study": name, "files": [str(path) for path in written]})
         return
     for path in written:
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="file to write  [default: report.html in the folder of NAME]"
+)
+@section_options("search", "plugin")
+@store_option
+@storage_option
+@json_option
+def report(name: str, out: Path | None, store: Path, storage: str | None, as_json: bool, **options: Any) -> None:
+    """Write a page with all that a study, or a campaign, asked and found: one file, for an appendix.
+
+    A study that came to its end has written its own; this one is of how things stand now.
+    """
+    _spec(None, options)
+    from search.report import write_report
+
+    path = write_report(store, storage, name, out)
+    if as_json:
+        _print_json({"files": [str(path)]})
+    else:
         click.echo(path)
 
 

@@ -11,8 +11,8 @@ from search.display import Display
 from search.errors import UsageError
 from search.heuristics import ALL_LAWS
 from search.plan import plan_studies
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from search.validation import Validation, judge
 from spaces.scores import SCORES, score_named
 

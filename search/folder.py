@@ -12,9 +12,16 @@ WEIGHTS, RECIPE, SNIPPET = "winner.safetensors", "recipe.json", "snippet.py"
 RECONSTRUCTION, TARGET = "reconstruction.npy", "target.npy"
 SOUNDS = ("reconstruction.wav", "target.wav")
 VIEWS = ("reconstruction.png", "target.png")
-LANDSCAPE, CURVES, FRONT, SPECTRA, COMPARISON = (
-    f"{name}.png" for name in ("landscape", "curves", "front", "spectra", "comparison")
-)
+PICTURES = (
+    LANDSCAPE, FRONT, CONVERGENCE, CURVES, IMPORTANCE, SLICES, PATH, COMPARISON, WAVEFORM, SPECTRA
+) = tuple(
+    f"{name}.png"
+    for name in (
+        "landscape", "front", "convergence", "curves", "importance", "slices", "path", "comparison", "waveform",
+        "spectra",
+    )
+)  # fmt: skip
+REPORT = "report.html"
 CHECKPOINTS, DIAGNOSES, LOCK, SCORES = "checkpoints", "diagnoses", "driver.lock", "scores.json"
 
 

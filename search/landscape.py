@@ -130,11 +130,11 @@ def _draw_plane(figure: Figure, axes: Axes, view: Landscape, x: Parameter, y: Pa
 
     shown = [p for p in view.shown if p.point is not None and {x.name, y.name} <= set(p.point)]
     scores = [placed.score_db for placed in shown]
-    colours = Normalize(*_range_of(scores))
+    colours = Normalize(*range_of(scores))
     _draw_points(axes, view, shown, position, lambda placed: placed.score_db, colours)
     for letter, parameter, at in (("x", x, 0), ("y", y, 1)):
         _set_scale(axes, letter, parameter, [position(placed)[at] for placed in shown])
-    extend = "min" if min(scores) < _range_of(scores)[0] else "neither"
+    extend = "min" if min(scores) < range_of(scores)[0] else "neither"
     figure.colorbar(ScalarMappable(colours, "viridis"), ax=axes, label=score_label(view.objective), extend=extend)
 
 
@@ -181,7 +181,7 @@ def _draw_columns(figure: Figure, axes: Axes, view: Landscape, choice: Parameter
     trials = [f"{name}\n{counts[name]} trial{'s' if counts[name] != 1 else ''}" for name in names]
     axes.set_xticks(range(len(names)), trials, fontsize=8)
     axes.set(ylabel=score_label(view.objective), xlim=(-0.5, len(names) - 0.5))
-    low, _ = _range_of([placed.score_db for placed in shown])
+    low, _ = range_of([placed.score_db for placed in shown])
     axes.set_ylim(bottom=min(low, min(best.values())) - 1.0)
     axes.grid(axis="y", alpha=0.25)
     if colours:
@@ -225,7 +225,7 @@ def _draw_points(
     scatter([view.found], f"found {view.found.label} ({view.found.score_db:.1f} dB)", FOUND_COLOUR, **FOUND)
 
 
-def _range_of(scores: Sequence[float]) -> tuple[float, float]:
+def range_of(scores: Sequence[float]) -> tuple[float, float]:
     """What colours and axes span: a few trials that fail badly must not take all of it."""
     low, middle, high = np.quantile(scores, [0.05, 0.5, 1.0])
     return float(min(low, middle - 1.0)), float(high)
@@ -241,14 +241,15 @@ def _set_scale(axes: Axes, letter: str, parameter: Parameter, values: Sequence[f
     else:
         margin = 0.05 * (max(values) - min(values)) or 0.1
         limits = (min(values) - margin, max(values) + margin)
-    axes.set(**{f"{letter}lim": limits, f"{letter}label": _axis_label(parameter)})
+    axes.set(**{f"{letter}lim": limits, f"{letter}label": axis_label(parameter)})
     if isinstance(parameter, Int) and not parameter.log:
         axis = axes.xaxis if letter == "x" else axes.yaxis
         axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _axis_label(parameter: Parameter) -> str:
-    return f"{parameter.name}: {parameter.doc}" if parameter.doc else parameter.name
+def axis_label(parameter: Parameter, width: int = TITLE_WIDTH) -> str:
+    """A parameter's name and what it is, with its unit, in lines of at most `width` characters."""
+    return fill(f"{parameter.name}: {parameter.doc}" if parameter.doc else parameter.name, width)
 
 
 def _ridges(axes: Axes, spectrum: Spectrum, width: int) -> None:

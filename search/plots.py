@@ -1,4 +1,4 @@
-"""Pictures of a study's fits: learning curves, and the front of two objectives; what all pictures share."""
+"""Pictures of a study's fits: learning curves, the front of two objectives, importances; what all pictures share."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, 
 
 TITLE_WIDTH = 110
 """Characters of a title's line, which fit above the axes."""
+
+NO_SHARE = 0.005
+"""Importances below it would read 0.00."""
 
 TRIAL_EDGES = {"edgecolors": "white", "linewidths": 0.5}
 STOPPED = {"s": 22, **TRIAL_EDGES}
@@ -89,6 +92,23 @@ def front(
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    save(figure, path)
+
+
+def importance(path: Path, *, title: str, shares: Mapping[str, float]) -> None:
+    """A bar for each search coordinate, in the order of `shares`; those that round to nothing are counted alone."""
+    drawn = {name: share for name, share in shares.items() if share >= NO_SHARE}
+    names, values = list(drawn), list(drawn.values())
+    figure = Figure(figsize=(8.5, 1.1 + 0.28 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(names, values, color="0.45", height=0.6)
+    axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3, fontsize=8)
+    axes.invert_yaxis()
+    rest = f"; {len(shares) - len(drawn)} below {NO_SHARE} are not drawn" if len(drawn) < len(shares) else ""
+    axes.set(xlabel=f"importance by PED-ANOVA (share of all{rest})", xlim=(0.0, 1.08))
+    axes.set_title(title, fontsize=10)
+    axes.grid(axis="x", alpha=0.25)
+    axes.set_axisbelow(True)
     save(figure, path)
 
 

@@ -1,81 +1,68 @@
-"""Where finished and unfinished studies stand, and their winners, from the store alone."""
+"""The report of a study or a campaign: one HTML file that needs no other."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search.errors import StorageError, StudyError
-from search.export import read_winner
-from search.folder import study_folder
-from search.lock import holder_of
-from search.storage import StudyStorage, open_storage, storage_errors, study_names
-from search.summary import summarise
+from search.errors import StorageError, UsageError
+from search.folder import REPORT, study_folder
+from search.html import render
+from search.pictures import Pictures, pictures_of
+from search.regrets import overview_of
+from search.section import Section, section_of
+from search.status import find_studies, status_of
+from search.storage import StudyStorage, storage_errors
 from trainers.checkpoint import write_atomically
 
 
 @storage_errors()
-def find_studies(store: Path, storage_url: str | None, name: str | None) -> list[StudyStorage]:
-    """All studies, those of a campaign, or the one of that name.
+def write_report(store: Path, storage_url: str | None, name: str, out: Path | None) -> Path:
+    """Write the report of a study, or of a campaign with all its studies, as they stand; the file.
+
+    Args:
+        store: folder of the studies.
+        storage_url: of another storage than the store's journal.
+        name: of a campaign, or of a study in full.
+        out: the file; None: `report.html` in the folder of the study or the campaign.
 
     Raises:
-        StudyError: there is none.
-        StorageError: the storage cannot be read, or is none.
+        UsageError: `out` is a folder.
+        StudyError: there is no such study.
+        StorageError: the storage failed, or the file cannot be written.
     """
-    if storage_url is None and not (store / "journal.log").exists():
-        raise StudyError(f"there is no store at {store}")
-    storage = open_storage(store, storage_url, to_write=False)
-    names = [full for full in study_names(storage) if name is None or full == name or full.startswith(f"{name}/")]
-    if name is not None and not names:
-        known = ", ".join(study_names(storage)) or "none"
-        raise StudyError(f"there is no study {name!r}; known studies: {known}")
-    return [StudyStorage(storage, full) for full in names]
-
-
-@storage_errors()
-def status_of(study: StudyStorage, store: Path, storage_url: str | None = None) -> dict[str, Any]:
-    """The summary, with what was asked, one word of state (searching, confirming, done), and who runs it now.
-
-    Raises:
-        StorageError: the storage cannot be read.
-    """
-    summary = summarise(study)
-    budget, fingerprint = study.facts("trials"), study.facts("fingerprint")
-    if sum(summary["trials"].values()) < budget:
-        state = "searching"
-    else:
-        state = "done" if study.facts("finished") == study.asked() else "confirming"
-    holder = holder_of(store, storage_url, study.name)
-    asked = {key: fingerprint[key] for key in ("samples", "crop", "task", "width", "depth", "steps", "seed")}
-    driver = asdict(holder) if holder else None
-    return {
-        **summary,
-        "asked": asked,
-        "budget": budget,
-        "state": state,
-        "running": holder is not None,
-        "driver": driver,
-    }
-
-
-def export_winner(store: Path, storage_url: str | None, name: str, out: Path) -> list[Path]:
-    """Write the winner's weights, recipe, snippet and target into `out`; the files written.
-
-    Raises:
-        StudyError: no such study, several of that name, or none that has a winner yet.
-        StorageError: a file of the winner is damaged, or `out` cannot be written.
-    """
-    studies = find_studies(store, storage_url, name)
-    if len(studies) > 1:
-        raise StudyError(f"one study must be named, but {name!r} has {', '.join(study.name for study in studies)}")
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out must be a file, but {out} is a folder")
+    sections = [
+        _section(study, store, status_of(study, store, storage_url)) for study in find_studies(store, storage_url, name)
+    ]
+    is_study = sections[0].name == name
+    page = render_study(sections[0]) if is_study else render_campaign(name, sections)
+    path = out or study_folder(store, name) / REPORT
     try:
-        contents = read_winner(study_folder(store, studies[0].name))
-    except FileNotFoundError:
-        raise StudyError(f"study {studies[0].name!r} has no winner yet: its command must run to its end") from None
-    try:
-        for file, content in contents.items():
-            write_atomically(out / file, content)
+        write_atomically(path, page.encode())
     except OSError as error:
-        raise StorageError(f"--out must be a writable folder, but: {error}") from error
-    return [out / file for file in contents]
+        where = "the folder of the report" if out is None else "--out"
+        raise StorageError(f"{where} must be writable, but: {error}") from error
+    return path
+
+
+def write_study_report(storage: StudyStorage, folder: Path, status: Mapping[str, Any], pictures: Pictures) -> None:
+    """Write the report of a study whose pictures were drawn into its folder beside them."""
+    write_atomically(folder / REPORT, render_study(section_of(storage, folder, status, pictures)).encode())
+
+
+def render_study(section: Section) -> str:
+    """The page of a study."""
+    return render("study.html", title=section.name, section=section)
+
+
+def render_campaign(name: str, sections: list[Section]) -> str:
+    """The page of a campaign: what its studies found, then each of them."""
+    return render("campaign.html", title=name, sections=sections, overview=overview_of(name, sections))
+
+
+def _section(study: StudyStorage, store: Path, status: Mapping[str, Any]) -> Section:
+    folder = study_folder(store, study.name)
+    return section_of(study, folder, status, pictures_of(study, folder))

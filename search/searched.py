@@ -72,15 +72,16 @@ def spectrum_of(facts: Mapping[str, Any]) -> Spectrum:
 
 
 def space_of(study: StudyStorage) -> Space:
-    """The space that a study searched, from its storage.
+    """The space that a study searches, rebuilt.
 
     Raises:
-        StudyError: the study has not begun, or its space cannot be rebuilt here.
-        UsageError: it needs a plugin.
+        StudyError: it has not begun, an older version wrote it, or another space has the name by now.
+        UsageError: it is a plugin's, which is not loaded.
     """
     fingerprint, spectrum = study.facts("fingerprint"), study.facts("spectrum")
     if spectrum is None:
-        raise StudyError(f"study {study.name!r} must have begun, but it has no trial yet")
+        why = "it has not begun, or an older version of winnow wrote it"
+        raise StudyError(f"the storage of study {study.name!r} must hold its signal's spectrum, but {why}")
     is_own = bool(fingerprint["plugin_sha256"])
     try:
         space = searched_space(

@@ -7,7 +7,7 @@ one in fifteen of them is fitted on a select seed, the better half of these on a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from search.confirm import Candidate, ranked_trials, seed_values
@@ -88,19 +88,38 @@ def _best_first(
     candidates: Sequence[Candidate],
     ranked: Sequence[Record],
     beside: Sequence[tuple[Point, float]],
-    select: dict[str, dict[int, float]],
+    select: Mapping[str, Mapping[int, float]],
     rounds: int,
     space: Space,
     objective: Objective,
 ) -> list[Candidate]:
     """By expected score, from the search and the first `rounds` rounds."""
+    points, scores = evidence(ranked, beside, select, rounds, objective)
+    expected = smoothed_db(space, points, scores)[len(beside) :]
+    by_label = {record.label: value for record, value in zip(ranked, expected, strict=True)}
+    return sorted(candidates, key=lambda one: -by_label[one.label])
+
+
+def evidence(
+    ranked: Sequence[Record],
+    beside: Sequence[tuple[Point, float]],
+    select: Mapping[str, Mapping[int, float]],
+    rounds: int,
+    objective: Objective,
+) -> tuple[list[Point], list[dict[int, float]]]:
+    """What the landscape is made of: points, those of `beside` first, and the scores of each by seed, dB.
+
+    Args:
+        ranked: trials of the search, with a score.
+        beside: as `race` takes them.
+        select: scores by select seed, by label of the trial.
+        rounds: select seeds that count, from the first on.
+        objective: by whose score points are ranked.
+    """
     scores = [{SEARCH_SEED: score} for _, score in beside]
     for record in ranked:
         score = objective.score_db(record)
         assert score is not None
         seeds = {repeat: value for repeat, value in select[record.label].items() if repeat < rounds}
         scores.append({SEARCH_SEED: score, **seeds})
-    points = [point for point, _ in beside] + [record.point for record in ranked]
-    expected = smoothed_db(space, points, scores)[len(beside) :]
-    by_label = {record.label: value for record, value in zip(ranked, expected, strict=True)}
-    return sorted(candidates, key=lambda one: -by_label[one.label])
+    return [point for point, _ in beside] + [record.point for record in ranked], scores

@@ -28,9 +28,11 @@ from search.plan import Plan
 from search.proposals import Proposals
 from search.record import Record
 from search.references import best_of, untuned_of
+from search.report import write_study_report
 from search.rungs import rungs_of
 from search.searched import spectrum_facts
 from search.selection import race, race_sizes
+from search.status import status_of
 from search.storage import StudyStorage
 from search.summary import best_prediction_db, found_record, summarise
 from search.tracker import StudyTracker, Tracker
@@ -106,10 +108,16 @@ class StudyRun:
             found = found_record(self._storage, self._storage.trials())
             assert found is not None
             self._save_winner(found)
-            draw_study(self._folder, self._plan, self._storage, found)
+            self._report()
             self._tracking.end()
             self.keep_run_id()
             self._storage.set_facts("finished", self._storage.asked())
+
+    def _report(self) -> None:
+        """The pictures and the page that holds them."""
+        pictures, store = draw_study(self._folder, self._storage), self._spec.store
+        status = {**status_of(self._storage, store.store, store.storage), "state": "done"}
+        write_study_report(self._storage, self._folder, status, pictures)
 
     def abort(self, error: BaseException) -> None:
         """What was to follow does not: close what MLflow shows."""

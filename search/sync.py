@@ -9,7 +9,7 @@ from typing import Any
 from search.config import StoreSettings
 from search.connection import artifact_folder, connect, default_tracking_uri
 from search.errors import TrackingError, first_line, redact
-from search.report import find_studies
+from search.status import find_studies
 from search.storage import StudyStorage, storage_errors
 from search.tracking import StudyRuns
 from search.view import status_for_sync, view_of

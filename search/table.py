@@ -52,7 +52,7 @@ def to_rich(summary: Mapping[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption, table.caption_justify = (caption if captioned else None), "left"
     rows = rows_of(summary)
-    columns = _columns(rows)
+    columns = columns_of(rows)
     is_wide = "held out" in columns  # then headers take two lines, and intervals one of their own
     for number, column in enumerate(columns):
         if number == 1:
@@ -68,8 +68,8 @@ def to_rich(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _columns(rows: Sequence[Row]) -> list[str]:
-    """The widest row's."""
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """Of a table of these rows, in order: the widest one's."""
     widest: Row = max(rows, key=len, default={})
     return list(widest)
 
@@ -78,7 +78,7 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
     """For a run's description."""
     lines = [f"**{summary['signal']}**, space {summary['space']}: {sentence_of(summary)}. PSNR in dB.", ""]
     rows = rows_of(summary)
-    columns = _columns(rows)
+    columns = columns_of(rows)
     lines += ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(row.get(column, "") for column in columns) + " |" for row in rows]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search.export import kept_files
-from search.folder import COMPARISON, CURVES, FRONT, LANDSCAPE, SPECTRA, diagnosis_paths, study_folder
+from search.folder import PICTURES, REPORT, diagnosis_paths, study_folder
 from search.lock import holder_of
 from search.record import Record
 from search.storage import StudyStorage
@@ -179,7 +179,7 @@ def _ending(storage: StudyStorage, folder: Path, trials: Sequence[Record], statu
     if status is Status.RUNNING or not is_or_was_finished or found is None:
         return None
     summary = summarise(storage)
-    pictures = [folder / name for name in (LANDSCAPE, CURVES, FRONT, SPECTRA, COMPARISON)]
+    pictures = [folder / name for name in (*PICTURES, REPORT)]
     files = [path for path in [*pictures, *kept_files(folder)] if path.exists()]
     return Ending(summary=summary, found=found.key, note=to_markdown(summary), files=files)
 

@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,24 @@ def write_image(path: Path, values: NDArray[np.floating[Any]]) -> None:
     levels = np.nan_to_num(np.clip(values, -1.0, 1.0), nan=0.0) * 127.5 + 127.5
     pixels = np.rint(levels).astype(np.uint8)
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path, format="PNG")
+
+
+def shrink_png(content: bytes, colours: int | None = None) -> bytes:
+    """A PNG in as few bytes as it takes, of `colours` colours at most (256 or fewer; None: all that it has).
+
+    Raises:
+        SignalError: it is no PNG, or damaged.
+    """
+    written = BytesIO()
+    try:
+        with _quiet(), Image.open(BytesIO(content), formats=("PNG",)) as file:
+            image = file.convert("RGB")
+    except (Image.DecompressionBombError, *_DAMAGED) as error:
+        raise SignalError(f"a picture must be a PNG, but: {_reason(error)}") from error
+    if colours is not None:
+        image = image.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    image.save(written, format="PNG", optimize=True)
+    return written.getvalue()
 
 
 def is_image(path: Path) -> bool:

@@ -26,8 +26,8 @@ from mlflow_server import MlflowServer
 from search.config import StudySpec
 from search.display import Display
 from search.record import Record
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from search.sync import sync_studies
 
 GROWTH_ASKED = 1.05

@@ -109,7 +109,7 @@ def bare_costs(folder: Path, trials: int) -> list[Cost]:
 def opening(folder: Path) -> tuple[float, float]:
     """Wall seconds and peak MiB of `winnow status` in a process of its own."""
     code = (
-        "import json, resource, sys; from pathlib import Path; from search.report import find_studies, status_of\n"
+        "import json, resource, sys; from pathlib import Path; from search.status import find_studies, status_of\n"
         "[study] = find_studies(Path(sys.argv[1]), None, None); num = sum(status_of(study, Path(sys.argv[1]))"
         "['trials'].values())\n"
         "print(json.dumps([num, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))"

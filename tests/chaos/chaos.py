@@ -31,7 +31,7 @@ from paired import Row, print_rows
 from stage import DriverProcess, Machines, environment, machines, write_clips
 from storm import SETTINGS, Damage, Storm, done_seconds, faults_of, repeated_seconds
 
-from search.report import find_studies
+from search.status import find_studies
 from search.sync import sync_studies
 
 STUDIES = 5

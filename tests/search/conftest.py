@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from matplotlib.figure import Figure
 from mlflow_server import MlflowServer
 
 from search.cli import main
@@ -95,6 +96,20 @@ def shared_spec(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Study
     """`small_spec_in` a folder of the test module's: for a study that several tests look at."""
     folder = tmp_path_factory.mktemp("shared")
     return partial(small_spec_in, folder, write_clip(folder))
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were saved, in order."""
+    saved: list[Figure] = []
+    savefig = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        saved.append(figure)
+        savefig(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return saved
 
 
 Shell = Callable[..., tuple[int, str, str]]

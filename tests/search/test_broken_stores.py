@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from search.config import StudySpec
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from trainers.config import FitConfig
 
 SpecOf = Callable[..., StudySpec]

@@ -135,7 +135,7 @@ def test_an_unforeseen_error_shows_no_credential(shell: Shell, monkeypatch: pyte
     def fail(*words: object) -> None:
         raise ZeroDivisionError(f"postgresql://ada:{SECRET}@db/x")
 
-    monkeypatch.setattr("search.report.find_studies", fail)
+    monkeypatch.setattr("search.status.find_studies", fail)
     code, out, err = shell("status")
     assert (code, out) == (1, "")
     assert "ZeroDivisionError: postgresql://***@db/x" in err

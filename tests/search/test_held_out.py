@@ -14,8 +14,8 @@ import pytest
 
 from search.config import StudySpec
 from search.display import Display
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from search.trial import State
 from trainers.config import FitConfig, NetworkConfig
 from trainers.fit import FitStack

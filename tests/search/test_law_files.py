@@ -13,8 +13,8 @@ import pytest
 from search.config import StudySpec
 from search.errors import StudyError
 from search.law_files import read_law, write_law
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from spaces.calibrated import CalibratedLaw, Domain, Formula
 from spaces.laws import LAWS, LawError
 

@@ -13,8 +13,8 @@ from mlflow import MlflowClient
 from search.config import StudySpec
 from search.connection import default_tracking_uri
 from search.display import Display
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from search.trial import State
 from spaces.catalog import build_space
 from trainers.checkpoint import unpack

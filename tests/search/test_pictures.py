@@ -11,13 +11,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from search import StudySpec, run_study
+from search.convergence import best_so_far, draw_convergence
 from search.landscape import Landscape, draw_landscape, placed_references, placed_trials
 from search.objective import Objective, front_of
 from search.plots import curves, front
 from search.record import Record
 from search.samples import middle_slices, write_samples
 from search.signal_plots import band_levels, comparison, spectra
+from search.stats import Sample
 from search.trial import State
+from search.waveform_plot import draw_waveform, spectrogram_db
 from spaces.capacity import with_capacity
 from spaces.catalog import build_space
 from spaces.parameters import Choice, Float
@@ -25,20 +28,6 @@ from spaces.space import Space
 from trainers.signals import Crop, read_signal
 
 IMAGE = read_signal("synthetic:texture", Crop(box=(20, 16)))
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that were saved, in order."""
-    saved: list[Figure] = []
-    savefig = Figure.savefig
-
-    def keep(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        saved.append(figure)
-        savefig(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return saved
 
 
 def record(number: int, point: dict[str, Any], psnr_db: float | None, held: float | None = None, **more: Any) -> Record:
@@ -212,7 +201,66 @@ def test_a_volume_is_seen_as_its_three_slices(tmp_path: Path) -> None:
     assert pixels.shape == (10 * scale, (12 + 12 + 10 + 2) * scale)
 
 
-AUDIO_FILES = {"landscape.png", "curves.png", "spectra.png"}
+ENDED = [
+    record(0, {}, 20.0, 9.0, ended=4.0, step=9),
+    record(1, {}, None, None, ended=1.0, step=2, state=State.FAILED),
+    record(2, {}, 30.0, 8.0, ended=2.0, step=4, state=State.PRUNED),
+    record(3, {}, 10.0, 7.0, ended=3.0, step=9),
+]
+
+
+def test_the_best_so_far_is_of_complete_trials_in_the_order_of_their_ends() -> None:
+    assert best_so_far(ENDED, Objective.FIT) == pytest.approx([np.nan, np.nan, 10.0, 20.0], nan_ok=True)
+    assert best_so_far(ENDED, Objective.HOLDOUT) == pytest.approx([np.nan, np.nan, 7.0, 9.0], nan_ok=True)
+
+
+def test_convergence_is_drawn_against_trials_and_against_steps(figures: list[Figure], tmp_path: Path) -> None:
+    draw_convergence(
+        tmp_path / "c.png",
+        title="t",
+        trials=ENDED,
+        references={"winner": record(0, {}, 15.0), "none": record(1, {}, None, state=State.FAILED)},
+        objective=Objective.FIT,
+        confirmed=Sample(mean=18.0, sd=2.0, num=5),
+    )
+    left, right = figures[0].axes
+    best = [next(line for line in axes.lines if line.get_label() == "best trial so far") for axes in (left, right)]
+    assert list(best[0].get_xdata()) == [1, 2, 3, 4]
+    assert list(best[1].get_xdata()) == [2, 6, 15, 24]
+    assert (left.get_xlabel(), right.get_xlabel()) == ("trials ended", "steps of the search, of all trials")
+    texts = {text.get_text() for text in figures[0].legends[0].get_texts()}
+    assert {"winner (15.0 dB)", "found, 5 fresh seeds (18.0 ± 2.0 dB)"} <= texts
+    low, high = left.get_ylim()
+    assert 10.0 < low < 15.0, "a bad trial stretches the axis, or a reference is out of it"
+    assert high > 30.0
+
+
+def test_a_sine_of_full_scale_has_0_db_in_its_spectrogram() -> None:
+    sine = np.sin(2 * np.pi * 992.0 * np.arange(8000) / 8000.0)  # a bin of 500 samples
+    times, f, level_db = spectrogram_db(sine, 8000.0)
+    loudest = np.unravel_index(np.argmax(level_db), level_db.shape)
+    assert f[loudest[0]] == pytest.approx(992.0)
+    assert level_db.max() == pytest.approx(0.0, abs=0.1)
+    assert level_db.shape == (len(f), len(times))
+    assert 0.0 < times[0] < times[-1] < 1.0
+
+
+@pytest.mark.parametrize("num", [16, 400, 9000])
+def test_a_recording_of_any_length_has_its_waveform(num: int, figures: list[Figure], tmp_path: Path) -> None:
+    target = np.sin(0.3 * np.arange(num))[:, None].repeat(2, axis=1)
+    draw_waveform(tmp_path / "w.png", title="t", target=target, output=0.9 * target, rate_hz=8000.0)
+    draw_waveform(tmp_path / "w.png", title="t", target=target, output=target)
+    for figure, unit, frequency in zip(figures, ("s", "samples"), ("Hz", "cycles per sample"), strict=True):
+        axes = figure.axes
+        labels = [one.get_ylabel() for one in axes[:4]]
+        assert labels == ["target", "reconstruction", "error", f"frequency ({frequency})"]
+        assert axes[2].get_xlabel().startswith(f"time ({unit})")
+    assert "dB PSNR, all samples" in figures[0].get_suptitle()
+
+
+ALL_FILES = {"landscape.png", "convergence.png", "curves.png", "spectra.png"}
+SPATIAL_FILES = ALL_FILES | {"comparison.png", "target.png", "reconstruction.png"}
+SURROGATE_FILES = {"importance.png", "slices.png", "path.png"}
 
 
 @pytest.mark.parametrize(
@@ -220,21 +268,26 @@ AUDIO_FILES = {"landscape.png", "curves.png", "spectra.png"}
     [
         (
             "synthetic:bright",
+            {"signal": {"samples": 300}, "search": {"trials": 11, "pruner": "none"}},
+            ALL_FILES | {"waveform.png"} | SURROGATE_FILES,
+        ),
+        (
+            "synthetic:bright",
             {"signal": {"samples": 300}, "search": {"objective": "both"}},
-            AUDIO_FILES | {"front.png"},
+            ALL_FILES | {"front.png", "waveform.png"},
         ),
         (
             "synthetic:texture",
             {"signal": {"crop": "12x12"}, "search": {"space": "any"}},
-            AUDIO_FILES | {"comparison.png", "target.png", "reconstruction.png"},
+            SPATIAL_FILES,
         ),
         (
             "synthetic:torus",
             {"signal": {"crop": "6"}, "search": {"space": "fourier", "objective": "holdout"}},
-            AUDIO_FILES | {"comparison.png", "target.png", "reconstruction.png"},
+            SPATIAL_FILES,
         ),
     ],
-    ids=["audio", "image", "volume"],
+    ids=["audio", "two objectives", "image", "volume"],
 )
 def test_a_study_draws_what_its_kind_has_and_tells_mlflow(
     signal: str, sections: dict[str, Any], drawn: set[str], tmp_path: Path
@@ -258,4 +311,5 @@ def test_a_study_draws_what_its_kind_has_and_tells_mlflow(
     assert {path.name for path in folder.glob("*.png")} == drawn
     client = MlflowClient(default_tracking_uri(tmp_path))
     artifacts = {item.path for item in client.list_artifacts(summary["mlflow_run_id"])}
-    assert artifacts >= drawn | {"target.npy", "reconstruction.npy", "recipe.json", "snippet.py", "winner.safetensors"}
+    kept = {"target.npy", "reconstruction.npy", "recipe.json", "snippet.py", "winner.safetensors", "report.html"}
+    assert artifacts >= drawn | kept

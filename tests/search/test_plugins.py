@@ -12,8 +12,8 @@ import pytest
 
 from search.config import StudySpec
 from search.errors import StudyError
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from spaces.catalog import SPACES
 from spaces.laws import LAWS
 from trainers.config import WEIGHT_COUNTS

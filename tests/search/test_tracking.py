@@ -19,8 +19,8 @@ import search.run
 from search.config import StudySpec
 from search.display import Display
 from search.errors import StorageError
-from search.report import find_studies
 from search.run import run_study
+from search.status import find_studies
 from search.storage import StudyStorage
 from search.study import StudyRun
 from search.sync import sync_studies

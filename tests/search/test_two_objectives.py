@@ -21,8 +21,8 @@ from search.driver import Driver
 from search.errors import Interrupted
 from search.journal import GroupedJournal
 from search.record import Record
-from search.report import find_studies, status_of
 from search.run import run_study
+from search.status import find_studies, status_of
 from search.storage import StudyStorage
 from search.trial import State
 

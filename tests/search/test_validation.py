@@ -15,8 +15,8 @@ from search.config import StudySpec
 from search.corpus import campaigns_of, validate
 from search.display import Display
 from search.errors import StudyError, UsageError
-from search.report import find_studies
 from search.stats import paired_difference
+from search.status import find_studies
 from search.trial import State
 from search.validation import Validation, judge, judge_heuristic
 from spaces.scores import SCORES, score_named
