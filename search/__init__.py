@@ -9,14 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from search.calibration import calibrate
     from search.config import StudySpec
     from search.corpus import validate
     from search.point import fit_point, predict
     from search.run import run_study
 
-__all__ = ["StudySpec", "fit_point", "predict", "run_study", "validate"]
+__all__ = ["StudySpec", "calibrate", "fit_point", "predict", "run_study", "validate"]
 
 _HOMES = {
+    "calibrate": "search.calibration",
     "StudySpec": "search.config",
     "fit_point": "search.point",
     "predict": "search.point",

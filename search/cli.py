@@ -277,6 +277,52 @@ def validate(
         console.print(table)
 
 
+@cli.command()
+@click.argument("signals", nargs=-1, required=True, metavar="SIGNAL...")
+@click.option("--name", help="of law and campaigns; the same name resumes  [default: made of date and settings]")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
+@click.option("--out", type=click.Path(path_type=Path), help="the law's file  [default: STORE/laws/NAME.json]")
+@click.option("--seeds", type=click.IntRange(2, 1000), help="fresh seeds that judge  [default: 8]")
+@click.option("--samples", type=click.IntRange(1), multiple=True, help="samples to fit; repeatable (all unless given)")
+@click.option("--width", type=click.IntRange(1, 8192), multiple=True, help="of a layer; repeatable  [default: 128]")
+@section_options("search", "space", "objective", "trials", "pruner", "seed", "deterministic")
+@section_options("signal", "start", "channels")
+@section_options("task")
+@section_options("network", "depth")
+@section_options("fit")
+@section_options("workers")
+@section_options("store")
+@json_option
+def calibrate(
+    signals: tuple[str, ...],
+    name: str | None,
+    config: Path | None,
+    out: Path | None,
+    seeds: int | None,
+    samples: tuple[int, ...],
+    width: tuple[int, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Fit a law to the searched landscapes of a corpus, and judge it on the signals that it has not seen.
+
+    The law, a JSON file, is a heuristic everywhere: --heuristic law.json.
+    """
+    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value not in (None, ())}
+    spec = _spec(config, {**options, "samples": samples[:1] and samples[0], "width": width[:1] and width[0]}, top)
+    from search.calibration import calibrate as calibrate_law
+    from search.display import Terminal
+
+    document = calibrate_law(_judging(spec, seeds), out=out, samples=samples, widths=width, display=Terminal())
+    if as_json:
+        _print_json(document)
+        return
+    from search.validation_table import calibration_lines
+
+    for line in calibration_lines(document):
+        click.echo(line)
+
+
 def _judging(spec: StudySpec, seeds: int | None) -> StudySpec:
     """What judges has more seeds than what finds, and the final PSNR of all trials, unless the user says otherwise."""
     given_here = spec.search.model_fields_set

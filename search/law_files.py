@@ -43,7 +43,7 @@ def write_law(path: Path, law: CalibratedLaw) -> None:
 
 
 def read_law(path: Path, *, is_everywhere: bool = False) -> CalibratedLaw:
-    """The law in a file.
+    """The law in a file, which applies only where it is asked for.
 
     Args:
         path: of the file.
@@ -64,7 +64,7 @@ def read_law(path: Path, *, is_everywhere: bool = False) -> CalibratedLaw:
         raise LawError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise LawError(f"{path}: {_rule(error.errors()[0])}") from error
-    return replace(content.law, is_everywhere=is_everywhere, is_variant=False)
+    return replace(content.law, is_everywhere=is_everywhere, is_variant=True)
 
 
 def _rule(error: Any) -> str:

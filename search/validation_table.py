@@ -1,4 +1,4 @@
-"""A validation as tables that a person reads."""
+"""Validations and calibrations as a person reads them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,25 @@ def cost_line(setting: Mapping[str, Any]) -> str:
     """What the search itself costs, to compare with the column of seconds."""
     search = setting["search"]
     return f"the search behind it: {search['fit_seconds']:.0f} s of fits a signal ({search['steps']:,.0f} steps)"
+
+
+def calibration_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """A calibrated law, and what it loses."""
+    yield f"{document['law']}, for objective {document['objective']}:"
+    yield from (f"  {formula}" for formula in document["formulas"])
+    yield "regret on fresh seeds, mean over signals:"
+    for key, what in (("loo", "this law, each signal left out"), ("published", "the published law, its rate tuned")):
+        if document[f"{key}_mean_regret_db"] is not None:
+            regret = _with_interval(document[f"{key}_mean_regret_db"], document[f"{key}_ci95_db"], "+.1f")
+            yield f"  {regret} dB: {what}"
+    read = ", ".join(f"{form} {entry['left_out_db']:.1f}" for form, entry in document["forms"].items())
+    surrogate = document["surrogate"]
+    yield f"read from surrogates, left out: {read} dB ({surrogate['kind']};"
+    yield (
+        f"  its cross-validated error {surrogate['error_db']:.1f} dB of single fits that spread by "
+        f"{surrogate['spread_db']:.1f} dB)"
+    )
+    yield f"the law's file: {document['file']}"
 
 
 def _heuristics(setting: Mapping[str, Any]) -> Table:
@@ -71,4 +90,4 @@ def _with_interval(value: float, interval: Sequence[float] | None, spec: str) ->
 def _duration(seconds: float | None) -> str:
     if not seconds:
         return ""
-    return f"{1e3 * seconds:.2g} ms" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -27,6 +27,7 @@ LAW = CalibratedLaw(
     domain=Domain(kinds=("audio",), samples=(64, 20_000), width=(8, 256), steps=(5, 1_000)),
     objective="holdout",
     facts={"corpus": {"signals": 3}, "mean_regret_db": 1.5},
+    is_variant=True,
 )
 
 Shell = Callable[..., tuple[int, str, str]]

@@ -1,0 +1,315 @@
+"""Calibration: a law from the searched landscapes of a corpus, judged on signals that it has not seen."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.config import StudySpec
+from search.corpus import settings_of
+from search.display import Display
+from search.errors import UsageError
+from search.heuristics import ALL_LAWS
+from search.law_files import write_law
+from search.law_fitting import Form, PowerForm, PublishedForm, bandwidth_form, fit_form, power_form
+from search.plan import plan_studies
+from search.result import Result
+from search.run import run_study
+from search.stats import mean_interval
+from search.status import find_studies
+from search.storage import StudyStorage
+from search.surfaces import MIN_FITS, Array, Surface, Surfaces, surface_of
+from search.validation import judge
+from spaces.calibrated import CalibratedLaw, Domain
+from spaces.laws import STEPS, register_law
+from spaces.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+CANDIDATES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share")
+"""Features of which a law's are chosen."""
+
+MIN_SIGNALS = 3
+"""A law that is judged on the signal left out is fitted to two at least."""
+
+PUBLISHED = "winner"
+"""The law that another is compared with."""
+
+
+class Calibration(Result):
+    """What `calibrate` found: the document of `winnow calibrate --json`."""
+
+    def to_frame(self) -> DataFrame:
+        """A row for each landscape: what the law that has not seen its signal loses there, read and confirmed."""
+        import pandas
+
+        return pandas.DataFrame([{"study": study, **values} for study, values in self["per_signal"].items()])
+
+    def plot(self) -> Figure:
+        """Regret of each form by landscape: read from surrogates, left out and not."""
+        from search.calibration_plot import draw_calibration
+
+        return draw_calibration(self)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """A form with constants.
+
+    Attributes:
+        form, theta: of all surfaces.
+        seen_db: regret (surfaces,) of these.
+        unseen: for each signal the form and constants of the others' surfaces.
+        unseen_db: regret (surfaces,) of these.
+    """
+
+    form: Form
+    theta: Array
+    seen_db: Array
+    unseen: Mapping[str, tuple[Form, Array]]
+    unseen_db: Array
+
+
+def fit_leaving_out(build: Callable[[Surfaces], Form], surfaces: Surfaces) -> Fitted:
+    """A form's constants from all surfaces and, for each signal, from those of the others.
+
+    Args:
+        build: makes the form for surfaces: which features it has is chosen without the signal that is left out, too.
+        surfaces: of `MIN_SIGNALS` signals or more.
+    """
+    form = build(surfaces)
+    theta = fit_form(form, surfaces)
+    unseen: dict[str, tuple[Form, Array]] = {}
+    unseen_db = np.zeros(len(surfaces))
+    for signal in dict.fromkeys(surfaces.signals):
+        own = [index for index, other in enumerate(surfaces.signals) if other == signal]
+        rest = surfaces.subset([index for index in range(len(surfaces)) if index not in own])
+        left_form = build(rest)
+        unseen[signal] = (left_form, fit_form(left_form, rest))
+        unseen_db[own] = left_form.regret_db(unseen[signal][1], surfaces.subset(own))
+    return Fitted(form=form, theta=theta, seen_db=form.regret_db(theta, surfaces), unseen=unseen, unseen_db=unseen_db)
+
+
+def calibrate(
+    spec: StudySpec,
+    *,
+    out: Path | None = None,
+    samples: Sequence[int] = (),
+    widths: Sequence[int] = (),
+    display: Display | None = None,
+) -> Calibration:
+    """A law of B, s1 and learning rate from the landscapes of `spec`'s signals at every size.
+
+    Each signal is searched at each size, as `validate` does. Three forms are fitted to the surfaces: the published
+    one's constants, the bandwidth law's, and powers of at most three features. Each is judged by leaving each signal
+    out; the power law is what is kept. The points that it gives for the signals left out are then fitted on the same
+    fresh seeds as the found points.
+
+    Args:
+        spec: signals, space siren2, fits, store; `search.confirm` seeds confirm. Its name is the law's, too.
+        out: its file; `<store>/laws/<name>.json` unless given.
+        samples, widths: sizes; those of `spec` unless given.
+        display: told of what happens.
+
+    Returns:
+        law, formulas, constants; loo_mean_regret_db with its interval over signals, confirmed on fresh seeds;
+        published_mean_regret_db, likewise; forms: by name the mean regrets that were read from surrogates, seen and
+        left out; surrogate: its cross-validated error; per_signal: by study.
+
+    Raises:
+        UsageError: fewer than three signals, two confirm seeds or the trials that make a landscape, another space than
+            siren2 in ridge coordinates, or a fixed learning rate.
+        InputError, ... as `run_study`, before anything starts.
+    """
+    display = display or Display()
+    _check(spec)
+    name = spec.name or f"calibrated-{spec.default_name(f'{datetime.now(UTC):%Y%m%d}')}"
+    spec = spec.model_copy(update={"name": name})
+    spec = _with_heuristics(spec, spec.search.heuristic or (ALL_LAWS,))
+    settings = settings_of(spec, samples, widths)
+    for setting in settings:
+        plan_studies(setting)
+    studies: list[StudyStorage] = []
+    for setting in settings:
+        run_study(setting, display=display)
+        studies += find_studies(spec.store.store, spec.store.storage, setting.name)
+    display.say(f"reading {len(studies)} landscapes")
+    surfaces = Surfaces([surface_of(study) for study in studies])
+    display.say("fitting laws, each signal left out in turn")
+    builders: dict[str, Callable[[Surfaces], Form]] = {
+        "published": lambda surfaces: PublishedForm(),
+        "bandwidth": bandwidth_form,
+        "power": lambda surfaces: power_form(surfaces, CANDIDATES),
+    }
+    fitted = {form: fit_leaving_out(build, surfaces) for form, build in builders.items()}
+    law = _law_of(name, fitted["power"], surfaces, spec)
+    unseen = _Unseen(f"{name}-left-out", law, fitted["power"], surfaces)
+    register_law(unseen.name, unseen)
+    for setting in settings:
+        run_study(_with_heuristics(setting, (*setting.search.heuristic, unseen.name)), display=display)
+    judged = judge(studies, spec.store.store, scores=(), say=display.say)
+    document = _document(law, fitted, surfaces, judged, unseen.name)
+    path = out or spec.store.store / "laws" / f"{name}.json"
+    write_law(path, replace(law, facts={**law.facts, **_regret_facts(document)}))
+    return Calibration({**document, "file": str(path)})
+
+
+def _check(spec: StudySpec) -> None:
+    search, num_signals = spec.search, len(spec.signals)
+    if num_signals < MIN_SIGNALS:
+        raise UsageError(f"`{MIN_SIGNALS} <= signals` must hold to leave one out, but got signals={num_signals}")
+    if search.confirm < 2:
+        raise UsageError(f"`2 <= seeds` must hold for an interval, but got seeds={search.confirm}")
+    if search.trials < MIN_FITS:
+        raise UsageError(f"`{MIN_FITS} <= trials` must hold for a landscape, but got trials={search.trials}")
+    if search.space != "siren2" or search.coordinates != "ridge":
+        raise UsageError(f"laws are fitted to space siren2, but got space={search.space}")
+    if spec.fit.lr is not None:
+        raise UsageError(f"a law names the learning rate, which must be searched, but got lr={spec.fit.lr:g}")
+    if spec.network.max_weights is not None:
+        raise UsageError(f"laws are fitted at given widths, but got max_weights={spec.network.max_weights}")
+
+
+class _Unseen:
+    """For each signal the law that was fitted without it, as one law; known to this process alone."""
+
+    space = "siren2"
+    is_variant = True
+    source = "winnow: calibrated without the signal itself"
+
+    def __init__(self, name: str, law: CalibratedLaw, fitted: Fitted, surfaces: Surfaces) -> None:
+        self._laws: dict[tuple[tuple[int, ...], float], CalibratedLaw] = {}
+        for surface in surfaces.surfaces:
+            form, theta = fitted.unseen[surface.signal]
+            assert isinstance(form, PowerForm)
+            bandwidth, s1, lr = form.formulas(theta, surfaces)
+            own = replace(law, bandwidth=bandwidth, s1=s1, lr=lr, is_everywhere=True)
+            self._laws[_key(surface)] = own
+        digest = hashlib.sha256("".join(sorted(str(law.spell()) for law in self._laws.values())).encode()).hexdigest()
+        self.name = f"{name}-{digest[:6]}"
+
+    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+        """Signals that are not of the corpus."""
+        return None if _key_of(spectrum) in self._laws else f"{self.name} knows the signals of its corpus alone"
+
+    def point(
+        self, spectrum: Spectrum, *, width: int, steps: int = STEPS, trained_share: float = 1.0
+    ) -> dict[str, float]:
+        """Of the law that was fitted without this signal."""
+        law = self._laws[_key_of(spectrum)]
+        return law.point(spectrum, width=width, steps=steps, trained_share=trained_share)
+
+
+def _key(surface: Surface) -> tuple[tuple[int, ...], float]:
+    return (int(surface.features["samples"]),), surface.features["psi"]
+
+
+def _key_of(spectrum: Spectrum) -> tuple[tuple[int, ...], float]:
+    return (spectrum.num_samples,), spectrum.centroid
+
+
+def _with_heuristics(spec: StudySpec, names: tuple[str, ...]) -> StudySpec:
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"heuristic": names})})
+
+
+def _law_of(name: str, fitted: Fitted, surfaces: Surfaces, spec: StudySpec) -> CalibratedLaw:
+    assert isinstance(fitted.form, PowerForm)
+    bandwidth, s1, lr = fitted.form.formulas(fitted.theta, surfaces)
+    ends = {
+        key: (int(surfaces.features[key].min()), int(surfaces.features[key].max()))
+        for key in ("samples", "width", "steps")
+    }
+    signals = sorted(set(surfaces.signals))
+    corpus = hashlib.sha256("\n".join(sorted(surface.study for surface in surfaces.surfaces)).encode()).hexdigest()
+    return CalibratedLaw(
+        name=name,
+        source=f"winnow {version('winnow-inr')}: calibrated on {len(signals)} signals, {len(surfaces)} landscapes",
+        bandwidth=bandwidth,
+        s1=s1,
+        lr=lr,
+        domain=Domain(kinds=("audio",), **ends),
+        objective="fit" if spec.search.objective == "fit" else "holdout",
+        facts={"corpus": {"fingerprint": corpus[:16], "signals": signals, "landscapes": len(surfaces)}},
+    )
+
+
+def _document(
+    law: CalibratedLaw, fitted: Mapping[str, Fitted], surfaces: Surfaces, judged: Mapping[str, Any], unseen: str
+) -> Calibration:
+    confirmed = {
+        study: {label: setting["heuristics"][label]["per_signal"].get(study) for label in (unseen, PUBLISHED)}
+        for setting in judged["settings"]
+        for study in setting["heuristics"][unseen]["per_signal"]
+    }
+    per_signal = {
+        surface.study: {
+            "signal": surface.signal,
+            **{key: surface.features[key] for key in ("samples", "width", "psi")},
+            "regret_db": _regret(confirmed, surface.study, unseen),
+            "published_regret_db": _regret(confirmed, surface.study, PUBLISHED),
+            "read_db": {form: float(fit.unseen_db[index]) for form, fit in fitted.items()},
+            "surrogate_error_db": surface.error_db,
+            "surrogate_spread_db": surface.spread_db,
+        }
+        for index, surface in enumerate(surfaces.surfaces)
+    }
+    mean, interval = _over_signals(per_signal, "regret_db")
+    published, published_interval = _over_signals(per_signal, "published_regret_db")
+    return Calibration(
+        law=law.name,
+        formulas=law.spell(),
+        constants={key: getattr(law, key).__dict__ for key in ("bandwidth", "s1", "lr")},
+        objective=law.objective,
+        loo_mean_regret_db=mean,
+        loo_ci95_db=interval,
+        published_mean_regret_db=published,
+        published_ci95_db=published_interval,
+        forms={
+            form: {"seen_db": float(fit.seen_db.mean()), "left_out_db": float(fit.unseen_db.mean())}
+            for form, fit in fitted.items()
+        },
+        surrogate={
+            "kind": "Gaussian process, Matern 5/2, in (ln B, root s1, ln lr)",
+            "error_db": float(np.mean([surface.error_db for surface in surfaces.surfaces])),
+            "spread_db": float(np.mean([surface.spread_db for surface in surfaces.surfaces])),
+        },
+        per_signal=per_signal,
+    )
+
+
+def _regret(confirmed: Mapping[str, Mapping[str, Any]], study: str, label: str) -> float | None:
+    entry = confirmed.get(study, {}).get(label)
+    value: float | None = entry["regret_db"] if entry else None
+    return value
+
+
+def _over_signals(per_signal: Mapping[str, Mapping[str, Any]], key: str) -> tuple[float | None, list[float] | None]:
+    """Mean over signals of their means over sizes: sizes of one signal are no further signals."""
+    by_signal: dict[str, list[float]] = {}
+    for entry in per_signal.values():
+        if entry[key] is not None:
+            by_signal.setdefault(entry["signal"], []).append(entry[key])
+    if not by_signal:
+        return None, None
+    mean, interval = mean_interval([math.fsum(values) / len(values) for values in by_signal.values()])
+    return mean, list(interval) if interval else None
+
+
+def _regret_facts(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "regret": {
+            key: document[key]
+            for key in ("loo_mean_regret_db", "loo_ci95_db", "published_mean_regret_db", "published_ci95_db")
+        },
+        "surrogate": document["surrogate"],
+    }

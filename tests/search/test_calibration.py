@@ -1,0 +1,187 @@
+"""Calibration: planted constants are found again, and a law is judged on signals that it has not seen."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.calibration import CANDIDATES, Calibration, calibrate, fit_leaving_out
+from search.config import StudySpec
+from search.errors import UsageError
+from search.law_files import read_law
+from search.law_fitting import PowerForm, PublishedForm, bandwidth_form, fit_form, power_form
+from search.surfaces import SEARCH_SEED, Surface, Surfaces, build_surface
+from spaces.calibrated import features_of
+from spaces.catalog import build_space
+from spaces.laws import LAWS
+from spaces.spectrum import Spectrum, nyquist_rad
+
+Shell = Callable[..., tuple[int, str, str]]
+
+KAPPA, EXPONENT, SAMPLES_POWER, ROOT_S1, LR = 0.8, 1.4, -0.3, 0.6, 8e-4
+"""B = kappa psi^exponent (samples / 4096)^power."""
+
+
+def spectrum_like(psi: float, num: int, rng: np.random.Generator) -> Spectrum:
+    low, high, flatness = *(psi * rng.uniform(0.3, 1.2, 2)), float(rng.uniform(0.001, 0.5))
+    features = {"power_psi": float(low), "rms": float(high), "flatness": flatness}
+    return Spectrum(
+        kind="audio", shape=(num,), channels=1, centroid=psi, nyquist_rad=nyquist_rad(num), features=features
+    )
+
+
+def simulated_surface(number: int, num: int, width: int, noise_db: float = 1.0) -> Surface:
+    """A landscape of 60 fits whose ridge lies where the planted law says: a cliff below it, a slow decline above."""
+    rng = np.random.default_rng([number, num, width])
+    psi = float(np.random.default_rng(number).uniform(0.05, 0.75))
+    spectrum = spectrum_like(psi, num, rng)
+    space = build_space("siren2", spectrum, width=width)
+    best = min(KAPPA * psi**EXPONENT * (num / 4096) ** SAMPLES_POWER, 1.0)
+    points, scores = [], []
+    for _ in range(60):
+        b = math.exp(math.log(best) + rng.normal(0, 0.8))
+        b = min(max(b, 1.01 * space.searched[0].low), 1.99)  # type: ignore[union-attr, operator]
+        root_s1, lr = rng.uniform(0, 1.5), math.exp(rng.uniform(math.log(1.2e-4), math.log(4.5e-3)))
+        off = math.log(b / best)
+        score = 80 - (9 if off < 0 else 4) * off**2 - 8 * (root_s1 - ROOT_S1) ** 2 - 3 * math.log(lr / LR) ** 2
+        points.append(space.from_search({"bandwidth": b, "root_s1": root_s1, "lr": lr}))
+        scores.append({SEARCH_SEED: score + rng.normal(0, noise_db)})
+    return build_surface(
+        space,
+        points,
+        scores,
+        study=f"planted/{number}-{num}-{width}",
+        signal=f"signal-{number}",
+        features=features_of(spectrum, width=width, steps=300, trained_share=1.0),
+        spectrum=spectrum,
+        width=width,
+    )
+
+
+@pytest.fixture(scope="module")
+def planted() -> Surfaces:
+    return Surfaces([simulated_surface(n, num, 64) for n in range(12) for num in (1_024, 4_096, 16_384)])
+
+
+def test_planted_constants_are_recovered_within_ten_percent(planted: Surfaces) -> None:
+    form = power_form(planted, CANDIDATES)
+    assert set(form.bandwidth) == {"psi", "samples"}
+    assert form.lr == ()
+    bandwidth, s1, lr = form.formulas(fit_form(form, planted), planted)
+    assert bandwidth.powers["psi"] == pytest.approx(EXPONENT, rel=0.1)
+    assert bandwidth.powers["samples"] == pytest.approx(SAMPLES_POWER, rel=0.1)
+    at_4096 = bandwidth.factor * 4096 ** bandwidth.powers["samples"]
+    assert at_4096 == pytest.approx(KAPPA, rel=0.1)
+    assert math.sqrt(s1.factor) == pytest.approx(ROOT_S1, rel=0.1)
+    assert lr.factor == pytest.approx(LR, rel=0.1)
+
+
+def test_the_bandwidth_laws_constants_are_recovered_where_samples_do_not_vary() -> None:
+    surfaces = Surfaces([simulated_surface(n, 4_096, 64) for n in range(12)])
+    form = bandwidth_form(surfaces)
+    bandwidth, s1, lr = form.formulas(fit_form(form, surfaces), surfaces)
+    assert bandwidth.factor == pytest.approx(KAPPA, rel=0.1)
+    assert bandwidth.powers["psi"] == pytest.approx(EXPONENT, rel=0.1)
+    assert math.sqrt(s1.factor) == pytest.approx(ROOT_S1, rel=0.1)
+    assert lr.factor == pytest.approx(LR, rel=0.1)
+
+
+def test_the_published_forms_constants_lose_less_when_fitted_and_no_signal_judges_its_own_law(
+    planted: Surfaces,
+) -> None:
+    form = PublishedForm()
+    published = form.regret_db(np.asarray(form.start), planted).mean()
+    fitted = fit_leaving_out(lambda surfaces: PublishedForm(), planted)
+    assert fitted.seen_db.mean() < published - 1.0
+    assert fitted.unseen_db.mean() > fitted.seen_db.mean()
+    assert set(fitted.unseen) == set(planted.signals)
+
+
+def test_the_right_form_loses_little_on_signals_that_it_has_not_seen(planted: Surfaces) -> None:
+    fitted = fit_leaving_out(lambda surfaces: power_form(surfaces, CANDIDATES), planted)
+    assert fitted.unseen_db.mean() < 1.5
+    assert all(isinstance(form, PowerForm) for form, _ in fitted.unseen.values())
+
+
+def test_a_surrogate_says_how_well_it_predicts_fits(planted: Surfaces) -> None:
+    for surface in planted.surfaces:
+        assert 0.8 < surface.error_db < 0.7 * surface.spread_db  # the noise is 1 dB
+
+
+def test_regret_is_none_at_the_top_and_grows_beyond_what_was_searched(planted: Surfaces) -> None:
+    best = planted.optima(0.01)
+    b, s1, lr = np.exp(best[:, 0]), best[:, 1] ** 2, np.exp(best[:, 2])
+    assert planted.regret_db(b, s1, lr) == pytest.approx(0.0, abs=0.2)
+    far = planted.regret_db(b * 1e4, s1, lr)
+    assert np.all(far > planted.regret_db(np.full(len(b), 2.0), s1, lr))
+
+
+@pytest.fixture
+def forgotten_afterwards() -> Iterator[None]:
+    before = dict(LAWS)
+    yield
+    LAWS.clear()
+    LAWS.update(before)
+
+
+@pytest.mark.usefixtures("forgotten_afterwards")
+def test_a_corpus_gives_a_law_that_predicts_and_says_what_it_loses(shell: Shell, tmp_path: Path) -> None:
+    words = [f"synthetic:mix-{number}" for number in (1, 4, 8)]
+    size = ["--width", "16", "--depth", "2", "--steps", "30"]
+    command = ["calibrate", *words, *size, "--samples", "256", "--samples", "512", "--trials", "16", "--seeds", "2"]
+    command += ["--name", "tiny", "--workers", "0", "--out", str(tmp_path / "law.json"), "--json"]
+    code, out, err = shell(*command)
+    assert code == 0, err
+    document = json.loads(out)
+    assert {"law", "constants", "loo_mean_regret_db", "published_mean_regret_db", "per_signal"} <= set(document)
+    assert len(document["per_signal"]) == 6
+    by_signal: dict[str, list[float]] = {}
+    for entry in document["per_signal"].values():
+        by_signal.setdefault(entry["signal"], []).append(entry["regret_db"])
+    assert document["loo_mean_regret_db"] == pytest.approx(np.mean([np.mean(v) for v in by_signal.values()]))
+    law = read_law(tmp_path / "law.json")
+    assert law.domain.samples == (256, 512)
+    assert law.facts["regret"]["loo_mean_regret_db"] == document["loo_mean_regret_db"]
+    code, out, _ = shell("predict", "synthetic:mix-9", "--samples", "300", "--width", "16", "--steps", "30",
+                         "--heuristic", str(tmp_path / "law.json"), "--json")  # fmt: skip
+    assert code == 0
+    assert set(json.loads(out)["signals"][0]["predictions"]["tiny"]) == {"s0", "s1", "lr"}
+    again = json.loads(shell(*command)[1])
+    assert again == document
+    result = Calibration(document)
+    assert len(result.to_frame()) == 6
+    result.plot().savefig(tmp_path / "law.png")
+    assert (tmp_path / "law.png").stat().st_size > 10_000
+
+
+def test_what_cannot_be_calibrated_is_one_line(shell: Shell) -> None:
+    mixes = [f"synthetic:mix-{number}" for number in range(3)]
+    for words, rule in {
+        ("synthetic:mix-1",): "`3 <= signals` must hold to leave one out, but got signals=1",
+        (*mixes, "--space", "wire"): "laws are fitted to space siren2, but got space=wire",
+        (*mixes, "--lr", "0.001"): "a law names the learning rate, which must be searched, but got lr=0.001",
+        (*mixes, "--trials", "4"): "`13 <= trials` must hold for a landscape, but got trials=4",
+        (*mixes, "--name", "../x"): "a name must begin with",
+    }.items():
+        code, out, err = shell("calibrate", *words)
+        assert (code, out) == (2, ""), err
+        assert rule in err
+        assert err.count("\n") == 1
+
+
+def test_two_confirm_seeds_are_the_least_from_python_too(tmp_path: Path) -> None:
+    spec = StudySpec.model_validate(
+        {
+            "signals": [f"synthetic:mix-{number}" for number in range(3)],
+            "search": {"confirm": 1},
+            "store": {"store": tmp_path / "store"},
+        }
+    )
+    with pytest.raises(UsageError, match="`2 <= seeds` must hold"):
+        calibrate(spec)
+    assert not (tmp_path / "store").exists()
