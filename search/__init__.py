@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from search.corpus import validate
     from search.point import fit_point, predict
     from search.run import run_study
+    from search.transfers import transfer
 
-__all__ = ["StudySpec", "calibrate", "fit_point", "predict", "run_study", "validate"]
+__all__ = ["StudySpec", "calibrate", "fit_point", "predict", "run_study", "transfer", "validate"]
 
 _HOMES = {
     "calibrate": "search.calibration",
@@ -23,6 +24,7 @@ _HOMES = {
     "fit_point": "search.point",
     "predict": "search.point",
     "run_study": "search.run",
+    "transfer": "search.transfers",
     "validate": "search.corpus",
 }
 

@@ -20,17 +20,16 @@ from search.errors import UsageError
 from search.heuristics import ALL_LAWS
 from search.law_files import write_law
 from search.law_fitting import Form, PowerForm, PublishedForm, bandwidth_form, fit_form, power_form
+from search.per_signal import Key, PerSignalLaw
 from search.plan import plan_studies
 from search.result import Result
 from search.run import run_study
 from search.stats import mean_interval
 from search.status import find_studies
 from search.storage import StudyStorage
-from search.surfaces import MIN_FITS, Array, Surface, Surfaces, surface_of
+from search.surfaces import MIN_FITS, Array, Surfaces, surface_of
 from search.validation import judge
 from spaces.calibrated import CalibratedLaw, Domain
-from spaces.laws import STEPS, register_law
-from spaces.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,12 +152,11 @@ def calibrate(
     }
     fitted = {form: fit_leaving_out(build, surfaces) for form, build in builders.items()}
     law = _law_of(name, fitted["power"], surfaces, spec)
-    unseen = _Unseen(f"{name}-left-out", law, fitted["power"], surfaces)
-    register_law(unseen.name, unseen)
+    unseen = _unseen_law(f"{name}-left-out", law, fitted["power"], surfaces).register()
     for setting in settings:
-        run_study(_with_heuristics(setting, (*setting.search.heuristic, unseen.name)), display=display)
+        run_study(_with_heuristics(setting, (*setting.search.heuristic, unseen)), display=display)
     judged = judge(studies, spec.store.store, scores=(), say=display.say)
-    document = _document(law, fitted, surfaces, judged, unseen.name)
+    document = _document(law, fitted, surfaces, judged, unseen)
     path = out or spec.store.store / "laws" / f"{name}.json"
     write_law(path, replace(law, facts={**law.facts, **_regret_facts(document)}))
     return Calibration({**document, "file": str(path)})
@@ -180,42 +178,17 @@ def _check(spec: StudySpec) -> None:
         raise UsageError(f"laws are fitted at given widths, but got max_weights={spec.network.max_weights}")
 
 
-class _Unseen:
-    """For each signal the law that was fitted without it, as one law; known to this process alone."""
-
-    space = "siren2"
-    is_variant = True
-    source = "winnow: calibrated without the signal itself"
-
-    def __init__(self, name: str, law: CalibratedLaw, fitted: Fitted, surfaces: Surfaces) -> None:
-        self._laws: dict[tuple[tuple[int, ...], float], CalibratedLaw] = {}
-        for surface in surfaces.surfaces:
-            form, theta = fitted.unseen[surface.signal]
-            assert isinstance(form, PowerForm)
-            bandwidth, s1, lr = form.formulas(theta, surfaces)
-            own = replace(law, bandwidth=bandwidth, s1=s1, lr=lr, is_everywhere=True)
-            self._laws[_key(surface)] = own
-        digest = hashlib.sha256("".join(sorted(str(law.spell()) for law in self._laws.values())).encode()).hexdigest()
-        self.name = f"{name}-{digest[:6]}"
-
-    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
-        """Signals that are not of the corpus."""
-        return None if _key_of(spectrum) in self._laws else f"{self.name} knows the signals of its corpus alone"
-
-    def point(
-        self, spectrum: Spectrum, *, width: int, steps: int = STEPS, trained_share: float = 1.0
-    ) -> dict[str, float]:
-        """Of the law that was fitted without this signal."""
-        law = self._laws[_key_of(spectrum)]
-        return law.point(spectrum, width=width, steps=steps, trained_share=trained_share)
-
-
-def _key(surface: Surface) -> tuple[tuple[int, ...], float]:
-    return (int(surface.features["samples"]),), surface.features["psi"]
-
-
-def _key_of(spectrum: Spectrum) -> tuple[tuple[int, ...], float]:
-    return (spectrum.num_samples,), spectrum.centroid
+def _unseen_law(name: str, law: CalibratedLaw, fitted: Fitted, surfaces: Surfaces) -> PerSignalLaw:
+    """For each signal the law that was fitted without it."""
+    laws: dict[Key, CalibratedLaw] = {}
+    for surface in surfaces.surfaces:
+        form, theta = fitted.unseen[surface.signal]
+        assert isinstance(form, PowerForm)
+        bandwidth, s1, lr = form.formulas(theta, surfaces)
+        key = int(surface.features["samples"]), surface.features["psi"]
+        laws[key] = replace(law, bandwidth=bandwidth, s1=s1, lr=lr, is_everywhere=True)
+    said = {key: " ".join(own.spell()) for key, own in laws.items()}
+    return PerSignalLaw(name, "winnow: calibrated without the signal itself", laws, said)
 
 
 def _with_heuristics(spec: StudySpec, names: tuple[str, ...]) -> StudySpec:

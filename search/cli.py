@@ -323,6 +323,51 @@ def calibrate(
         click.echo(line)
 
 
+@cli.command()
+@click.argument("signals", nargs=-1, required=True, metavar="SIGNAL...")
+@click.option("--name", required=True, help="of the transfer; the same name resumes it")
+@click.option("--times", type=click.IntRange(2, 1024), default=4, show_default=True, help="as many samples and steps")
+@click.option("--trials-there", type=click.IntRange(1), help="of the search there  [default: as many as here]")
+@click.option("--seeds", type=click.IntRange(2, 1000), help="fresh seeds that judge  [default: 8]")
+@section_options("search", "heuristic", "beyond_domain", "objective", "trials", "pruner", "seed", "deterministic")
+@section_options("signal", "samples", "start", "channels")
+@section_options("task")
+@section_options("network", "width", "depth")
+@section_options("fit")
+@section_options("workers")
+@section_options("store")
+@json_option
+def transfer(
+    signals: tuple[str, ...],
+    name: str,
+    times: int,
+    trials_there: int | None,
+    seeds: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search each signal's crop, and judge the found point at --times as many samples and steps.
+
+    It is carried over in relative units (bandwidth over Nyquist) and in absolute ones.
+    """
+    spec = _spec(None, options, {"name": name, "signals": signals})
+    from search.display import Terminal
+    from search.transfers import transfer as transfer_points
+
+    document = transfer_points(_judging(spec, seeds), times=times, trials_there=trials_there, display=Terminal())
+    if as_json:
+        _print_json(document)
+        return
+    from rich.console import Console
+
+    from search.validation_table import to_tables, transfer_line
+
+    console = Console(highlight=False)
+    for table in to_tables({"settings": [document["there"]]}):
+        console.print(table)
+    console.print(transfer_line(document), markup=False, soft_wrap=True)
+
+
 def _judging(spec: StudySpec, seeds: int | None) -> StudySpec:
     """What judges has more seeds than what finds, and the final PSNR of all trials, unless the user says otherwise."""
     given_here = spec.search.model_fields_set

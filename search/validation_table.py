@@ -44,6 +44,17 @@ def calibration_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"the law's file: {document['file']}"
 
 
+def transfer_line(document: Mapping[str, Any]) -> str:
+    """Which way of carrying a point over is the better one, and what was saved."""
+    here, there = document["here"], document["there"]
+    difference = _with_interval(document["relative_minus_absolute_db"], document["ci95_db"], "+.1f")
+    return (
+        f"found at {here['samples']:,} samples and {here['steps']} steps, carried to {there['samples']:,} and "
+        f"{there['steps']}: relative units minus absolute ones {difference} dB; a search there costs "
+        f"{document['cost_ratio']:.0f} times as much"
+    )
+
+
 def _heuristics(setting: Mapping[str, Any]) -> Table:
     title = title_of(setting).replace("\n", "; ")
     table = _table(title, ("", "regret, dB", "p", "by its rate, dB", "beats", "costs"))
