@@ -20,7 +20,7 @@ from search.driver import Source
 from search.errors import Interrupted, NothingFoundError, StudyError
 from search.export import build_recipe, has_weights_of, save_recipe, save_weights
 from search.fixed import FixedSource
-from search.folder import CHECKPOINTS, diagnosis_paths, study_folder
+from search.folder import CHECKPOINTS, REPORT, diagnosis_paths, study_folder
 from search.heuristics import SELECTORS
 from search.objective import best_by
 from search.pictures import draw_study
@@ -75,6 +75,7 @@ class StudyRun:
             f"{elsewhere.rstrip('/')}/{planned.name}" if elsewhere else str((self._folder / CHECKPOINTS).absolute())
         )
         self._results: dict[str, FitResult] = {}
+        self._is_changed = False  # by this session, so that pictures must be drawn anew
 
     @property
     def standing(self) -> str:
@@ -108,7 +109,9 @@ class StudyRun:
             found = found_record(self._storage, self._storage.trials())
             assert found is not None
             self._save_winner(found)
-            self._report()
+            is_as_it_was = self._storage.facts("finished") == self._storage.asked() and (self._folder / REPORT).exists()
+            if self._is_changed or not is_as_it_was:
+                self._report()
             self._tracking.end()
             self.keep_run_id()
             self._storage.set_facts("finished", self._storage.asked())
@@ -203,6 +206,7 @@ class StudyRun:
             if record
         }
         if kept != facts:
+            self._is_changed = True
             self._storage.set_facts("references", facts)
         scores = {name: objective.score_db(record) for name, record in best.items() if record}
         self._display.references(self.name, {name: score for name, score in scores.items() if score is not None})
@@ -220,6 +224,7 @@ class StudyRun:
         search = self._spec.search
 
         def finished(record: Record, outcome: Outcome) -> None:
+            self._is_changed = True
             number = record.number
             self._tracking.log(lambda: self._storage.trial(number), "trial", self._draw_diagnosis(outcome))
             self._ended(record)
@@ -333,6 +338,7 @@ class StudyRun:
         missing = [spec for spec in specs if spec.key not in known]
         if not missing:
             return
+        self._is_changed = True
         self._standing = f"{title} of {self.name}: the fits that ended are kept"
         self._display.phase(self.name, title, len(specs), len(specs) - len(missing))
         yield FixedSource(missing, finish, self._checkpoints)

@@ -114,15 +114,29 @@ def test_regret_is_the_paired_difference_over_the_same_confirm_seeds(small_spec:
     assert set(summary["references"]) == {"siren-30", "siren-3000", "winner", "bandwidth"}
 
 
+def written(spec: StudySpec) -> dict[str, int]:
+    """When each picture and the report were written."""
+    folders = (spec.store.store / "studies").glob("*/*")
+    return {
+        path.name: path.stat().st_mtime_ns
+        for folder in folders
+        for path in folder.iterdir()
+        if path.name in ("landscape.png", "convergence.png", "report.html")
+    }
+
+
 def test_the_same_command_again_changes_nothing_and_more_trials_add_just_those(small_spec: SpecOf) -> None:
     spec = small_spec()
     run_study(spec)
     before = table(spec)
+    drawn = written(spec)
     [again] = run_study(spec)["studies"]
     assert table(spec) == before
+    assert written(spec) == drawn
     more = small_spec(search={"trials": 9, "confirm": 3})
     [summary] = run_study(more)["studies"]
     assert table(more)[:6] == before
+    assert all(moment > drawn[name] for name, moment in written(more).items())
     assert sum(summary["trials"].values()) == 9
     assert summary["best"]["confirmed"]["seeds"] == 3
     assert again["best"]["confirmed"]["seeds"] == 2
