@@ -8,6 +8,7 @@ from typing import Any
 
 from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, load_heuristics, predict_point
 from search.plan import read_all
+from search.result import Predictions
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
 from spaces.laws import STEPS, LawError
@@ -28,7 +29,7 @@ def predict(
     steps: int = STEPS,
     seed: int = 0,
     beyond_domain: bool = False,
-) -> dict[str, Any]:
+) -> Predictions:
     """Spectrum and every law's point of each signal: the document of `winnow predict --json`.
 
     Args:
@@ -46,7 +47,7 @@ def predict(
     """
     named = load_heuristics(heuristics, beyond_domain=beyond_domain)
     signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
-    return {"signals": [_predict_one(signal, named, space, width, depth, steps, seed) for signal in signals]}
+    return Predictions(signals=[_predict_one(signal, named, space, width, depth, steps, seed) for signal in signals])
 
 
 def _predict_one(

@@ -74,7 +74,7 @@ def _picture(name: str, summaries: Mapping[str, Mapping[str, Any]], references: 
         return None
     with TemporaryDirectory() as scratch:
         path = Path(scratch, REGRETS)
-        draw_regrets(path, summaries, references, title=f"{name}: regret by signal")
+        save(draw_regrets(summaries, references, title=f"{name}: regret by signal"), path)
         caption = (
             "By how much the found point is better than each reference: mean over paired fresh seeds with its 95 % "
             "interval. Left of the line the reference wins."
@@ -82,9 +82,7 @@ def _picture(name: str, summaries: Mapping[str, Mapping[str, Any]], references: 
         return Figure(heading="Regrets", caption=caption, uri=embed(path))
 
 
-def draw_regrets(
-    path: Path, summaries: Mapping[str, Mapping[str, Any]], references: Sequence[str], *, title: str
-) -> None:
+def draw_regrets(summaries: Mapping[str, Mapping[str, Any]], references: Sequence[str], *, title: str) -> Drawing:
     """A row for each signal, and in it a dot with its interval for each reference.
 
     Args:
@@ -118,4 +116,4 @@ def draw_regrets(
     axes.set_title(title, fontsize=10)
     axes.grid(axis="x", alpha=0.25)
     figure.legend(loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    save(figure, path)
+    return figure

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
-from typing import Any
 
 from search.campaign import Campaign
 from search.config import StudySpec
@@ -23,6 +22,7 @@ from search.errors import Interrupted, NothingFoundError
 from search.journal import grouped
 from search.lock import check_storage_url, driving
 from search.plan import Plan, plan_studies
+from search.result import Studies
 from search.storage import StudyStorage, open_storage, storage_errors
 from search.study import StudyRun
 from search.summary import summarise
@@ -33,7 +33,7 @@ from spaces.parameters import Choice, Int
 from trainers.config import KNOBS
 
 
-def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, Any]:
+def run_study(spec: StudySpec, *, display: Display | None = None) -> Studies:
     """Search every signal of `spec`, the campaign's studies, which share the workers; again, it resumes.
 
     Returns:
@@ -97,7 +97,7 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> dict[str, A
     finally:
         display.close()
         workers.close()
-    return {"studies": [summarise(study) for study in studies]}
+    return Studies(studies=[summarise(study) for study in studies])
 
 
 def _run_campaign(

@@ -140,7 +140,7 @@ def test_regrets_are_drawn_with_their_intervals(figures: list[Drawing], tmp_path
         return {"objective": "fit", "references": entries}
 
     summaries = {"one": summary(law=(3.0, [1.0, 5.0]), other=(-2.0, [-4.0, 0.0])), "two": summary(law=(1.0, None))}
-    draw_regrets(tmp_path / "r.png", summaries, ["law", "other", "none"], title="t")
+    draw_regrets(summaries, ["law", "other", "none"], title="t").savefig(tmp_path / "r.png")
     [axes] = figures[0].axes
     law, other = axes.containers
     assert list(law.lines[0].get_xdata()) == [3.0, 1.0]
