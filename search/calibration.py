@@ -29,6 +29,7 @@ from search.status import find_studies
 from search.storage import StudyStorage
 from search.surfaces import MIN_FITS, Array, Surfaces, surface_of
 from search.validation import judge
+from search.verdict import keep
 from spaces.calibrated import CalibratedLaw, Domain
 
 if TYPE_CHECKING:
@@ -159,7 +160,10 @@ def calibrate(
     document = _document(law, fitted, surfaces, judged, unseen)
     path = out or spec.store.store / "laws" / f"{name}.json"
     write_law(path, replace(law, facts={**law.facts, **_regret_facts(document)}))
-    return Calibration({**document, "file": str(path)})
+    document = Calibration({**document, "file": str(path)})
+    files = keep(document, name, "calibration", spec.store, display.say)
+    display.say(f"picture: {files[1]}")
+    return document
 
 
 def _check(spec: StudySpec) -> None:

@@ -14,6 +14,7 @@ from search.plan import plan_studies
 from search.run import run_study
 from search.status import find_studies
 from search.validation import Validation, judge
+from search.verdict import keep
 from spaces.scores import SCORES, score_named
 
 HEURISTICS = (ALL_LAWS, "fresh")
@@ -63,7 +64,10 @@ def validate(
         study for campaign in campaigns for study in find_studies(spec.store.store, spec.store.storage, campaign)
     ]
     display.say("scoring untrained networks")
-    return judge(studies, spec.store.store, scores=scores, say=display.say)
+    document = judge(studies, spec.store.store, scores=scores, say=display.say)
+    files = keep(document, name, "validation", spec.store, display.say)
+    display.say(f"picture: {files[1]}")
+    return document
 
 
 def settings_of(spec: StudySpec, samples: Sequence[int], widths: Sequence[int]) -> list[StudySpec]:

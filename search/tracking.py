@@ -105,7 +105,7 @@ class StudyRuns:
 
     def _open(self, client: MlflowClient, view: StudyView) -> tuple[Run, Lacking, dict[str, Run]]:
         """The parent run, what it lacks, and its child runs that are whole, by key. What belongs to no trial goes."""
-        self._experiment_id = self._open_experiment(client, view.campaign)
+        self._experiment_id = open_experiment(client, self._artifacts, view.campaign)
         parent = self._open_parent(client, view)
         self.parent_id = str(parent.info.run_id)
         by_key: dict[str, list[Run]] = defaultdict(list)
@@ -127,17 +127,6 @@ class StudyRuns:
             client.delete_run(run.info.run_id)
         self.keys = {key: str(run.info.run_id) for key, run in listed.items()}
         return parent, lacking, listed
-
-    def _open_experiment(self, client: MlflowClient, campaign: str) -> str:
-        known = client.get_experiment_by_name(campaign)
-        if known is not None:
-            if known.lifecycle_stage == "deleted":
-                client.restore_experiment(known.experiment_id)
-            return str(known.experiment_id)
-        location = (self._artifacts / campaign).absolute().as_uri() if self._artifacts else None
-        # Without the tag, MLflow 3.17 opens the experiment in its view for language models.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(campaign, artifact_location=location, tags=tags))
 
     def _open_parent(self, client: MlflowClient, view: StudyView) -> Run:
         found = list(client.search_runs([self._experiment_id], f"tags.`winnow.id` = '{view.id}'"))
@@ -215,6 +204,19 @@ class StudyRuns:
                 client.log_artifact(run_id, str(path))
         if now != known:
             client.set_tag(run_id, FILES, json.dumps(now))
+
+
+def open_experiment(client: MlflowClient, artifacts: Path | None, name: str) -> str:
+    """Id of the experiment of that name, made or restored if need be; its artifacts lie in `artifacts`, if anywhere."""
+    known = client.get_experiment_by_name(name)
+    if known is not None:
+        if known.lifecycle_stage == "deleted":
+            client.restore_experiment(known.experiment_id)
+        return str(known.experiment_id)
+    location = (artifacts / name).absolute().as_uri() if artifacts else None
+    # Without the tag, MLflow 3.17 opens the experiment in its view for language models.
+    tags = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(name, artifact_location=location, tags=tags))
 
 
 def run_name(record: Record) -> str:

@@ -27,6 +27,7 @@ from search.summary import summarise
 from search.trial import Purpose
 from search.validation import judge
 from search.validation_plot import draw_validation
+from search.verdict import keep
 from spaces.laws import OwnLaw
 from spaces.noise import NoiseScales, noise_bandwidth, scales_on_ridge
 from spaces.spectrum import Spectrum
@@ -106,7 +107,7 @@ def transfer(
     names = {label: way for way, label in carried.items()}
     setting["heuristics"] = {names.get(label, label): entry for label, entry in setting["heuristics"].items()}
     difference, interval = mean_interval([_difference(study, carried) for study in studies])
-    return Transfer(
+    document = Transfer(
         here={"samples": spec.signal.samples, "steps": spec.fit.steps, "trials": spec.search.trials},
         there=setting,
         carried={way: setting["heuristics"][way] for way in CARRIED},
@@ -114,6 +115,9 @@ def transfer(
         ci95_db=list(interval) if interval else None,
         cost_ratio=_fit_seconds(studies) / max(_fit_seconds(list(found.values())), 1e-9),
     )
+    files = keep(document, name, "transfer", spec.store, display.say)
+    display.say(f"picture: {files[1]}")
+    return document
 
 
 def _larger(spec: StudySpec, times: int, trials: int) -> StudySpec:

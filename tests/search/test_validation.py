@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
+from mlflow_server import free_port
 
 from search.config import StudySpec
+from search.connection import default_tracking_uri
 from search.corpus import campaigns_of, validate
 from search.display import Display
 from search.errors import StudyError, UsageError
@@ -145,6 +148,39 @@ def test_the_result_is_a_document_a_frame_and_a_picture(judged: Validation, tmp_
     assert winner.regret_db.mean() == pytest.approx(judged["settings"][0]["heuristics"]["winner"]["mean_regret_db"])
     judged.plot().savefig(tmp_path / "judged.png")
     assert (tmp_path / "judged.png").stat().st_size > 10_000
+
+
+def test_the_store_and_mlflow_keep_the_verdict_once(spec: StudySpec, judged: Validation) -> None:
+    kept = spec.store.store / "verdicts" / "judged-validation.json"
+    assert json.loads(kept.read_text()) == judged
+    assert kept.with_suffix(".png").stat().st_size > 10_000
+    client = MlflowClient(default_tracking_uri(spec.store.store))
+    validate(spec, samples=(256, 512), scores=SCORED)
+    [run] = client.search_runs([client.get_experiment_by_name("judged").experiment_id])
+    assert (run.info.status, run.data.tags["winnow.role"]) == ("FINISHED", "validation")
+    for setting in judged["settings"]:
+        regret = run.data.metrics[f"n{setting['samples']}-w16/winner/regret_db"]
+        assert regret == setting["heuristics"]["winner"]["mean_regret_db"]
+    assert "| winner |" in run.data.tags["mlflow.note.content"]
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {kept.name, kept.with_suffix(".png").name}
+    validate(spec, samples=(256, 512), scores=SCORED[:1])
+    [other] = client.search_runs([run.info.experiment_id])
+    assert other.info.run_id != run.info.run_id
+
+
+def test_an_mlflow_that_does_not_answer_takes_no_verdict_away(spec: StudySpec, judged: Validation) -> None:
+    class Heard(Display):
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def say(self, line: str) -> None:
+            self.lines.append(line)
+
+    heard = Heard()
+    away = spec.store.model_copy(update={"tracking_uri": f"http://127.0.0.1:{free_port()}"})
+    elsewhere = spec.model_copy(update={"store": away, "signals": ()})
+    assert validate(elsewhere, scores=SCORED, display=heard) == judged
+    assert sum("MLflow does not show this validation" in line for line in heard.lines) == 1
 
 
 def test_one_setting_stands_at_the_top_as_the_contract_says(spec: StudySpec, judged: Validation, shell: Shell) -> None:

@@ -1,0 +1,120 @@
+"""A validation, transfer or calibration where it is kept: a document and a picture in the store, a run in MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.config import StoreSettings
+from search.connection import artifact_folder, connect, default_tracking_uri
+from search.errors import StorageError, first_line
+from search.result import Result
+from search.tracking import open_experiment
+from trainers.checkpoint import write_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FOLDER = "verdicts"
+"""In the store."""
+
+ROLE = "winnow.role"
+DIGEST = "winnow.digest"
+
+
+def keep(result: Result, name: str, role: str, settings: StoreSettings, say: Callable[[str], None]) -> list[Path]:
+    """Write `<store>/verdicts/<name>-<role>.json` and `.png`, and show both in MLflow's experiment of that name.
+
+    MLflow is a view: where it does not answer, a warning says so, and the same command logs it later.
+
+    Args:
+        result: to be kept.
+        name: of the command's campaigns.
+        role: "validation", "transfer" or "calibration".
+        settings: of the store.
+        say: called with the warning.
+
+    Returns:
+        The files.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    stem = settings.store / FOLDER / f"{name}-{role}"
+    files = [stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")]
+    content = (json.dumps(result, indent=2) + "\n").encode()
+    try:
+        write_atomically(files[0], content)
+        result.plot().savefig(files[1], dpi=150)
+    except OSError as error:
+        raise StorageError(f"the store {settings.store} must be a writable folder, but: {error}") from error
+    uri = settings.tracking_uri or default_tracking_uri(settings.store)
+    try:
+        _log(connect(uri), artifact_folder(uri, settings.store), result, name, role, content, files)
+    except Exception as error:  # MLflow is a view: whatever it raises, the verdict stands
+        say(f"warning: MLflow does not show this {role} ({type(error).__name__}: {first_line(error)[:200]})")
+    return files
+
+
+def _log(
+    client: MlflowClient,
+    artifacts: Path | None,
+    result: Result,
+    name: str,
+    role: str,
+    content: bytes,
+    files: Sequence[Path],
+) -> None:
+    """One run a role; one that says the same is left as it is, another is replaced."""
+    experiment = open_experiment(client, artifacts, name)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    known = list(client.search_runs([experiment], f"tags.`{ROLE}` = '{role}'"))
+    if any(run.data.tags.get(DIGEST) == digest and run.info.status == "FINISHED" for run in known):
+        return
+    run = client.create_run(experiment, run_name=role, tags={ROLE: role, "mlflow.note.content": _note(result)})
+    for key, value in _metrics(result):
+        client.log_metric(run.info.run_id, key, value)
+    for path in files:
+        client.log_artifact(run.info.run_id, str(path))
+    client.set_tag(run.info.run_id, DIGEST, digest)
+    client.set_terminated(run.info.run_id)
+    for old in known:
+        client.delete_run(old.info.run_id)
+
+
+def _settings(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What `judge` said in it."""
+    found: Sequence[Mapping[str, Any]] = result.get("settings") or [result[key] for key in ("there",) if key in result]
+    return found
+
+
+def _metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Numbers that columns of the list can show: `n4096-w64/winner/regret_db`."""
+    for setting in _settings(result):
+        size = f"n{setting['samples']}-w{setting['width']}"
+        for name, entry in setting["heuristics"].items():
+            yield f"{size}/{name}/regret_db", entry["mean_regret_db"]
+        for name, entry in setting["scores"].items():
+            yield f"{size}/{name}/spearman", entry["spearman"]
+    yield from ((key, value) for key, value in result.items() if isinstance(value, float))
+
+
+def _note(result: Mapping[str, Any]) -> str:
+    """The run's description, Markdown."""
+    lines = [f"    {formula}" for formula in result.get("formulas", ())]
+    for setting in _settings(result):
+        lines += [
+            f"**{setting['signals']} signals, {setting['samples']:,} samples, width {setting['width']}, "
+            f"{setting['regime']}**: regret, found point minus heuristic, dB, on {setting['seeds']} fresh seeds",
+            "",
+            "| heuristic | mean | 95 % interval |",
+            "| --- | --- | --- |",
+        ]
+        for name, entry in setting["heuristics"].items():
+            ends = ", ".join(f"{end:.1f}" for end in entry["ci95_db"] or ())
+            lines.append(f"| {name} | {entry['mean_regret_db']:+.1f} | {ends} |")
+        lines.append("")
+    return "\n".join(lines)
