@@ -268,13 +268,9 @@ def validate(
     if as_json:
         _print_json(document)
         return
-    from rich.console import Console
+    from search.validation_table import print_parts
 
-    from search.validation_table import to_tables
-
-    console = Console(highlight=False)
-    for table in to_tables(document):
-        console.print(table)
+    print_parts(document)
 
 
 @cli.command()
@@ -358,14 +354,10 @@ def transfer(
     if as_json:
         _print_json(document)
         return
-    from rich.console import Console
+    from search.validation_table import print_parts, transfer_line
 
-    from search.validation_table import to_tables, transfer_line
-
-    console = Console(highlight=False)
-    for table in to_tables({"settings": [document["there"]]}):
-        console.print(table)
-    console.print(transfer_line(document), markup=False, soft_wrap=True)
+    print_parts({"settings": [document["there"]]})
+    click.echo(transfer_line(document))
 
 
 def _judging(spec: StudySpec, seeds: int | None) -> StudySpec:

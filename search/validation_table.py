@@ -6,23 +6,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from search.validation_plot import title_of
 
 
-def to_tables(document: Mapping[str, Any]) -> Iterator[Table]:
-    """For the terminal: two tables for each setting."""
+def to_parts(document: Mapping[str, Any]) -> Iterator[str | Table]:
+    """For the terminal: lines and two tables for each setting."""
     for setting in document["settings"]:
+        yield title_of(setting).replace("\n", "; ")
         yield _heuristics(setting)
+        yield from _heuristics_notes(setting)
         if setting["scores"]:
+            yield "rank correlation of zero-cost scores with the PSNR of the trials"
             yield _scores(setting)
+            yield "rho: Spearman's, in the direction that a score promises [95 % interval]; 1: it ranks as PSNR does"
 
 
-def cost_line(setting: Mapping[str, Any]) -> str:
-    """What the search itself costs, to compare with the column of seconds."""
-    search = setting["search"]
-    return f"the search behind it: {search['fit_seconds']:.0f} s of fits a signal ({search['steps']:,.0f} steps)"
+def print_parts(document: Mapping[str, Any]) -> None:
+    """Lines as they are, tables as wide as the terminal lets them be."""
+    console = Console(highlight=False)
+    for part in to_parts(document):
+        if isinstance(part, str):
+            console.print(part, markup=False, soft_wrap=True)
+        else:
+            console.print(part)
 
 
 def calibration_lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -56,14 +65,7 @@ def transfer_line(document: Mapping[str, Any]) -> str:
 
 
 def _heuristics(setting: Mapping[str, Any]) -> Table:
-    title = title_of(setting).replace("\n", "; ")
-    table = _table(title, ("", "regret, dB", "p", "by its rate, dB", "beats", "costs"))
-    seeds, over = setting["seeds"], "signals" if setting["signals"] > 1 else "seeds"
-    table.caption = (
-        f"regret: found point minus heuristic on {seeds} fresh seeds [95 % interval over {over}], the rate tuned where "
-        "it leaves one open; p: Wilcoxon's over signals; by its rate: what that tuning gave over 1e-4; beats: share of "
-        f"the search's trials; costs: a prediction. {cost_line(setting)}"
-    )
+    table = _table(("", "regret, dB", "p", "by its rate, dB", "beats", "costs"))
     for name, entry in setting["heuristics"].items():
         table.add_row(
             name,
@@ -76,18 +78,25 @@ def _heuristics(setting: Mapping[str, Any]) -> Table:
     return table
 
 
+def _heuristics_notes(setting: Mapping[str, Any]) -> Iterator[str]:
+    over = "signals]; p: Wilcoxon's over them" if setting["signals"] > 1 else "seeds]"
+    yield f"regret: found point minus heuristic on {setting['seeds']} fresh seeds [95 % interval over {over}"
+    yield "by its rate: what the best of three learning rates gave over 1e-4, where it leaves the rate open"
+    search = setting["search"]
+    took = f"{search['fit_seconds']:.0f} s of fits a signal ({search['steps']:,.0f} steps)"
+    yield f"beats: share of the search's trials; costs: of a prediction, where the search took {took}"
+
+
 def _scores(setting: Mapping[str, Any]) -> Table:
-    table = _table("rank correlation of scores with the PSNR of the trials", ("", "rho", "per signal"))
-    table.caption = "Spearman's, in the direction that a score promises [95 % interval]; 1: it ranks as the PSNR does"
+    table = _table(("", "rho", "per signal"))
     for name, entry in setting["scores"].items():
         signals = " ".join(f"{one['spearman']:+.2f}" for one in entry["per_signal"].values())
         table.add_row(name, _with_interval(entry["spearman"], entry["ci95"], "+.2f"), signals)
     return table
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.caption_justify = "left"
+def _table(columns: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=number < 2)
     return table
