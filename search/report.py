@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.errors import StorageError, UsageError
+from search.errors import StorageError, StudyError, UsageError
 from search.folder import REPORT, study_folder
 from search.html import render
 from search.pictures import Pictures, pictures_of
@@ -14,6 +14,7 @@ from search.regrets import overview_of
 from search.section import Section, section_of
 from search.status import find_studies, status_of
 from search.storage import StudyStorage, storage_errors
+from search.validation import judge
 from trainers.checkpoint import write_atomically
 
 
@@ -34,11 +35,10 @@ def write_report(store: Path, storage_url: str | None, name: str, out: Path | No
     """
     if out is not None and out.is_dir():
         raise UsageError(f"--out must be a file, but {out} is a folder")
-    sections = [
-        _section(study, store, status_of(study, store, storage_url)) for study in find_studies(store, storage_url, name)
-    ]
+    studies = find_studies(store, storage_url, name)
+    sections = [_section(study, store, status_of(study, store, storage_url)) for study in studies]
     is_study = sections[0].name == name
-    page = render_study(sections[0]) if is_study else render_campaign(name, sections)
+    page = render_study(sections[0]) if is_study else render_campaign(name, sections, _over_signals(studies, store))
     path = out or study_folder(store, name) / REPORT
     try:
         write_atomically(path, page.encode())
@@ -58,9 +58,19 @@ def render_study(section: Section) -> str:
     return render("study.html", title=section.name, section=section)
 
 
-def render_campaign(name: str, sections: list[Section]) -> str:
-    """The page of a campaign: what its studies found, then each of them."""
-    return render("campaign.html", title=name, sections=sections, overview=overview_of(name, sections))
+def render_campaign(name: str, sections: list[Section], settings: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page of a campaign: what its studies found, over signals (as `judge` says it), then each of them."""
+    overview = overview_of(name, sections)
+    return render("campaign.html", title=name, sections=sections, overview=overview, settings=settings)
+
+
+def _over_signals(studies: Sequence[StudyStorage], store: Path) -> list[Mapping[str, Any]]:
+    """Of those that are confirmed, where they are several."""
+    try:
+        judged = judge(studies, store, scores=(), say=lambda line: None)
+    except StudyError:  # none is confirmed yet
+        return []
+    return [setting for setting in judged["settings"] if setting["signals"] > 1]
 
 
 def _section(study: StudyStorage, store: Path, status: Mapping[str, Any]) -> Section:

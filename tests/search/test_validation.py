@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from search.connection import default_tracking_uri
 from search.corpus import campaigns_of, validate
 from search.display import Display
 from search.errors import StudyError, UsageError
+from search.report import write_report
 from search.stats import paired_difference
 from search.status import find_studies
 from search.trial import State
@@ -181,6 +183,17 @@ def test_an_mlflow_that_does_not_answer_takes_no_verdict_away(spec: StudySpec, j
     elsewhere = spec.model_copy(update={"store": away, "signals": ()})
     assert validate(elsewhere, scores=SCORED, display=heard) == judged
     assert sum("MLflow does not show this validation" in line for line in heard.lines) == 1
+
+
+def test_the_report_of_a_campaign_has_the_means_over_its_signals(spec: StudySpec, judged: Validation) -> None:
+    page = write_report(spec.store.store, None, "judged-n256-w16", None).read_text()
+    assert "Over 3 signals" in page
+    winner = judged["settings"][0]["heuristics"]["winner"]
+    low, high = winner["ci95_db"]
+    row = re.search(r'<th scope="row">winner</th>(.*?)</tr>', page[page.index("Over 3 signals") :])
+    assert row is not None
+    assert f"{winner['mean_regret_db']:+.1f}" in row[1]
+    assert f"{low:.1f} to {high:.1f}" in row[1]
 
 
 def test_one_setting_stands_at_the_top_as_the_contract_says(spec: StudySpec, judged: Validation, shell: Shell) -> None:
