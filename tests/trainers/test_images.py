@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from trainers.images import shrink_png
 from trainers.signals import Crop, Signal, SignalError, read_signal
 
 RNG = np.random.default_rng(5)
@@ -276,3 +278,21 @@ def test_a_crop_that_the_image_does_not_hold_is_refused(box: tuple[int, ...], ru
 )
 def test_options_of_other_signals_are_refused(crop: Crop, rule: str, tmp_path: Path) -> None:
     assert message_of(saved(tmp_path / "x.png", GREY), crop) == rule
+
+
+def test_a_picture_of_few_colours_is_smaller_and_stays_as_it_is(tmp_path: Path) -> None:
+    drawn = np.kron(RGB[:4, :4], np.ones((40, 40, 1), dtype=np.uint8))
+    saved(tmp_path / "drawn.png", drawn, compress_level=0)
+    content = (tmp_path / "drawn.png").read_bytes()
+    few = shrink_png(content, 256)
+    assert len(few) < len(content) / 10
+    with Image.open(BytesIO(few)) as image:
+        assert np.max(np.abs(np.asarray(image.convert("RGB")).astype(int) - drawn)) <= 8
+    with Image.open(BytesIO(shrink_png(content))) as image:
+        assert np.array_equal(np.asarray(image), drawn)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\x00\x10JFIF"])
+def test_what_is_no_png_is_not_shrunk(content: bytes) -> None:
+    with pytest.raises(SignalError, match="a picture must be a PNG"):
+        shrink_png(content)
