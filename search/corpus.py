@@ -53,7 +53,10 @@ def validate(
     for score in scores:
         score_named(score)
     name = spec.name or f"validate-{spec.default_name(f'{datetime.now(UTC):%Y%m%d}')}"
-    settings = settings_of(spec.model_copy(update={"name": name}), samples, widths) if spec.signals else []
+    heuristics = spec.search.heuristic or HEURISTICS
+    search = spec.search.model_copy(update={"heuristic": heuristics, "confirm_untuned": True})
+    named = spec.model_copy(update={"name": name, "search": search})
+    settings = settings_of(named, samples, widths) if spec.signals else []
     for setting in settings:
         plan_studies(setting)
     campaigns = [str(setting.name) for setting in settings] or campaigns_of(spec, name)
@@ -83,9 +86,6 @@ def settings_of(spec: StudySpec, samples: Sequence[int], widths: Sequence[int]) 
                         "name": f"{spec.name}-{size}",
                         "signal": spec.signal.model_copy(update={"samples": num}),
                         "network": spec.network.model_copy(update={"width": width}),
-                        "search": spec.search.model_copy(
-                            update={"heuristic": spec.search.heuristic or HEURISTICS, "confirm_untuned": True}
-                        ),
                     }
                 )
             )

@@ -91,7 +91,8 @@ def transfer(
     if spec.search.confirm < 2:
         raise UsageError(f"`2 <= seeds` must hold for an interval, but got seeds={spec.search.confirm}")
     name = spec.name or f"transfer-{spec.search.seed}"
-    [here] = settings_of(spec.model_copy(update={"name": f"{name}-from"}), (), ())
+    unconfirmed = spec.search.model_copy(update={"confirm": 0})  # the points are judged there
+    [here] = settings_of(spec.model_copy(update={"name": f"{name}-from", "search": unconfirmed}), (), ())
     there = _larger(spec.model_copy(update={"name": f"{name}-to"}), times, trials_there or spec.search.trials)
     plan_studies(here)
     plan_studies(there)

@@ -261,6 +261,23 @@ def test_fewer_than_two_confirm_seeds_are_refused_from_python_too(spec: StudySpe
         validate(spec.model_copy(update={"search": spec.search.model_copy(update={"confirm": 1})}))
 
 
+def test_with_held_out_samples_regret_is_that_of_the_held_out_psnr(small_spec: Callable[..., StudySpec]) -> None:
+    spec = small_spec(search={"objective": "holdout", "confirm": 2, "heuristic": ("bandwidth",)})
+    document = validate(spec, scores=())
+    [study] = [one for one in find_studies(spec.store.store, None, None) if one.name.startswith("small-")]
+    found = next(record for record in study.trials() if record.number == study.facts("found"))
+    held = [
+        [
+            record.held_psnr_db
+            for record in study.confirmations()
+            if (record.label, record.purpose) == (label, "confirm")
+        ]
+        for label in (found.label, "bandwidth")
+    ]
+    assert document["settings"][0]["objective"] == "holdout"
+    assert document["heuristics"]["bandwidth"]["mean_regret_db"] == pytest.approx(np.mean(np.subtract(*held)))
+
+
 def simulated(rng: np.random.Generator, num_signals: int, num_seeds: int) -> Iterator[tuple[dict[str, Any], float]]:
     """A reference's entry of each signal of a simulated validation, and the true regret.
 
