@@ -153,9 +153,9 @@ def calibrate(
     }
     fitted = {form: fit_leaving_out(build, surfaces) for form, build in builders.items()}
     law = _law_of(name, fitted["power"], surfaces, spec)
-    unseen = _unseen_law(f"{name}-left-out", law, fitted["power"], surfaces).register()
-    for setting in settings:
-        run_study(_with_heuristics(setting, (*setting.search.heuristic, unseen)), display=display)
+    with _unseen_law(f"{name}-left-out", law, fitted["power"], surfaces).known() as unseen:
+        for setting in settings:
+            run_study(_with_heuristics(setting, (*setting.search.heuristic, unseen)), display=display)
     judged = judge(studies, spec.store.store, scores=(), say=display.say)
     document = _document(law, fitted, surfaces, judged, unseen)
     path = out or spec.store.store / "laws" / f"{name}.json"

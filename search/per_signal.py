@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from spaces.laws import STEPS, Law, register_law
+from spaces.laws import LAWS, STEPS, Law, register_law
 from spaces.spectrum import Spectrum
 
 Key = tuple[int, float]
@@ -36,10 +37,14 @@ class PerSignalLaw:
         self.source = source
         self._laws = laws
 
-    def register(self) -> str:
-        """Make it known; its name."""
+    @contextmanager
+    def known(self) -> Iterator[str]:
+        """Make it a heuristic inside the block, by the name that it gives."""
         register_law(self.name, self)
-        return self.name
+        try:
+            yield self.name
+        finally:
+            del LAWS[self.name]
 
     def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
         """Signals that are not of the corpus."""

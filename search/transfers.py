@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from search.config import StudySpec
@@ -98,15 +99,15 @@ def transfer(
     plan_studies(there)
     run_study(here, display=display)
     found = {study.facts("signal"): study for study in find_studies(spec.store.store, spec.store.storage, here.name)}
-    carried = {way: _carried(way, there, found).register() for way in CARRIED}
-    there = there.model_copy(
-        update={"search": there.search.model_copy(update={"heuristic": (*there.search.heuristic, *carried.values())})}
-    )
-    run_study(there, display=display)
+    with ExitStack() as stack:
+        carried = {way: stack.enter_context(_carried(way, there, found).known()) for way in CARRIED}
+        names = (*there.search.heuristic, *carried.values())
+        search = there.search.model_copy(update={"heuristic": names})
+        run_study(there.model_copy(update={"search": search}), display=display)
     studies = find_studies(spec.store.store, spec.store.storage, there.name)
     [setting] = judge(studies, spec.store.store, scores=(), say=display.say)["settings"]
-    names = {label: way for way, label in carried.items()}
-    setting["heuristics"] = {names.get(label, label): entry for label, entry in setting["heuristics"].items()}
+    ways = {label: way for way, label in carried.items()}
+    setting["heuristics"] = {ways.get(label, label): entry for label, entry in setting["heuristics"].items()}
     difference, interval = mean_interval([_difference(study, carried) for study in studies])
     document = Transfer(
         here={"samples": spec.signal.samples, "steps": spec.fit.steps, "trials": spec.search.trials},

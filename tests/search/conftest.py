@@ -147,3 +147,10 @@ def local_ray() -> Iterator[None]:
     leave = start_local(2)
     yield
     leave()
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies of this process draw nothing for tests that do not look at pictures: they take a second or two each."""
+    if not request.node.get_closest_marker("pictures"):
+        monkeypatch.setattr("search.study.StudyRun._report", lambda self: None)

@@ -124,9 +124,20 @@ def test_no_setting_is_evaluated(shell: Shell, tmp_path: Path, canary: Path, cod
 
 def test_a_law_in_a_file_is_no_program(shell: Shell, tmp_path: Path, canary: Path, code: str) -> None:
     law = tmp_path / "law.json"
-    for content in (json.dumps({"law": code, "constants": {"a": code}}).encode(), pickle.dumps(Payload(canary))):
+    constant = {"factor": 1.0, "powers": {}}
+    domain = {"kinds": ["audio"], "samples": [1, 99_999], "width": [1, 999], "steps": [1, 9_999]}
+    whole = {"name": "evil", "source": code, "bandwidth": constant, "s1": constant, "lr": constant, "domain": domain}
+    law.write_text(json.dumps({"format": 1, "law": {**whole, "facts": {code: code}}, "formulas": [code]}))
+    predict = ("predict", "synthetic:bright", "--samples", "64", "--heuristic", str(law))
+    assert shell(*predict)[0] == 0  # a law whose texts are code is a law, and its texts are texts
+    for content in (
+        json.dumps({"format": 1, "law": code}).encode(),
+        json.dumps({"format": 1, "law": {**whole, "s1": {"factor": code}}}).encode(),
+        json.dumps({"format": 1, "law": {**whole, "s1": {"factor": 1.0, "powers": {code: 1.0}}}}).encode(),
+        pickle.dumps(Payload(canary)),
+    ):
         law.write_bytes(content)
-        assert "heuristic" in one_line(shell("predict", "synthetic:bright", "--heuristic", str(law)))
+        assert str(law) in one_line(shell(*predict))
     assert not canary.exists()
 
 

@@ -27,6 +27,8 @@ from spaces.parameters import Choice, Float
 from spaces.space import Space
 from trainers.signals import Crop, read_signal
 
+pytestmark = pytest.mark.pictures
+
 IMAGE = read_signal("synthetic:texture", Crop(box=(20, 16)))
 
 

@@ -26,6 +26,8 @@ from search.study import StudyRun
 from search.table import rows_of
 from spaces.catalog import SPACES
 
+pytestmark = pytest.mark.pictures
+
 SpecOf = Callable[..., StudySpec]
 Shell = Callable[..., tuple[int, str, str]]
 

@@ -13,6 +13,7 @@ from search.report import write_report
 CHROMIUM = shutil.which("chromium")
 
 pytestmark = [
+    pytest.mark.pictures,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium (apt-get install chromium)"),
 ]

@@ -119,6 +119,7 @@ def test_a_bad_signal_of_a_fit_is_one_line(shell: Shell, files: Path, name: str)
     assert list(Path.cwd().iterdir()) == []
 
 
+@pytest.mark.pictures
 def test_the_architecture_of_an_image_is_searched(shell: Shell, files: Path) -> None:
     words = ["--space", "any", "--objective", "both", "--trials", "8", "--tracking-uri", "nowhere://", "--json"]
     code, out, err = shell("run", f"{files}/grey.png", *RUN, *words)

@@ -56,6 +56,7 @@ class Lines(Display):
         self.lines.append(line)
 
 
+@pytest.mark.pictures
 def test_the_document_agrees_with_optuna_and_mlflow(small_spec: SpecOf) -> None:
     spec = small_spec()
     [summary] = run_study(spec)["studies"]
@@ -125,6 +126,7 @@ def written(spec: StudySpec) -> dict[str, int]:
     }
 
 
+@pytest.mark.pictures
 def test_the_same_command_again_changes_nothing_and_more_trials_add_just_those(small_spec: SpecOf) -> None:
     spec = small_spec()
     run_study(spec)

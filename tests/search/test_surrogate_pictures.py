@@ -21,6 +21,8 @@ from spaces.parameters import Choice, Float, Int
 from spaces.space import Space
 from trainers.signals import Crop, read_signal
 
+pytestmark = pytest.mark.pictures
+
 OWN = Space(
     name="own",
     architecture="siren",

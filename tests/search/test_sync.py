@@ -24,6 +24,8 @@ from search.study import StudyRun
 from search.sync import sync_studies
 from search.tracker import StudyTracker
 
+pytestmark = pytest.mark.pictures
+
 SpecOf = Callable[..., StudySpec]
 
 

@@ -20,6 +20,7 @@ from search.run import run_study
 CHROMIUM = shutil.which("chromium")
 
 pytestmark = [
+    pytest.mark.pictures,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium (apt-get install chromium)"),
 ]
