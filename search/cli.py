@@ -41,7 +41,8 @@ def cli() -> None:
     """Find the initialisation with which a neural network fits your signal best, and what a closed form would give.
 
     SIGNAL is an audio file (wav, flac, ogg, mp3), an image (png, jpeg, tiff, bmp, webp), an array (.npy, FILE.npz,
-    FILE.npz:NAME) or synthetic:NAME (tone, pink, bright, texture, torus, blob).
+    FILE.npz:NAME) or synthetic:NAME (tone, pink, bright, mix-0 to mix-9999, texture, torus,
+    blob).
     """
 
 

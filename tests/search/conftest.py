@@ -17,6 +17,7 @@ from mlflow_server import MlflowServer
 from search.cli import main
 from search.config import StudySpec
 from search.trial import TrialBuilder
+from spaces.laws import LAWS
 from spaces.parameters import Choice, Float
 from spaces.space import Space
 from trainers.signals import Crop, Signal, read_signal
@@ -154,3 +155,12 @@ def few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Studies of this process draw nothing for tests that do not look at pictures: they take a second or two each."""
     if not request.node.get_closest_marker("pictures"):
         monkeypatch.setattr("search.study.StudyRun._report", lambda self: None)
+
+
+@pytest.fixture(autouse=True)
+def same_laws() -> Iterator[None]:
+    """A law from a file is known to the whole process; here, until its test ends."""
+    before = dict(LAWS)
+    yield
+    LAWS.clear()
+    LAWS.update(before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from search.law_fitting import PowerForm, PublishedForm, bandwidth_form, fit_for
 from search.surfaces import SEARCH_SEED, Surface, Surfaces, build_surface
 from spaces.calibrated import features_of
 from spaces.catalog import build_space
-from spaces.laws import LAWS
 from spaces.spectrum import Spectrum, nyquist_rad
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -121,15 +120,6 @@ def test_regret_is_none_at_the_top_and_grows_beyond_what_was_searched(planted: S
     assert np.all(far > planted.regret_db(np.full(len(b), 2.0), s1, lr))
 
 
-@pytest.fixture
-def forgotten_afterwards() -> Iterator[None]:
-    before = dict(LAWS)
-    yield
-    LAWS.clear()
-    LAWS.update(before)
-
-
-@pytest.mark.usefixtures("forgotten_afterwards")
 def test_a_corpus_gives_a_law_that_predicts_and_says_what_it_loses(shell: Shell, tmp_path: Path) -> None:
     words = [f"synthetic:mix-{number}" for number in (1, 4, 8)]
     size = ["--width", "16", "--depth", "2", "--steps", "30"]

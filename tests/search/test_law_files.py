@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,6 @@ LAW = CalibratedLaw(
 
 Shell = Callable[..., tuple[int, str, str]]
 SpecOf = Callable[..., StudySpec]
-
-
-@pytest.fixture(autouse=True)
-def forgotten_afterwards() -> Iterator[None]:
-    yield
-    LAWS.pop(LAW.name, None)
 
 
 @pytest.fixture
