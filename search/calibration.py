@@ -30,14 +30,11 @@ from search.storage import StudyStorage
 from search.surfaces import MIN_FITS, Array, Surfaces, surface_of
 from search.validation import judge
 from search.verdict import keep
-from spaces.calibrated import CalibratedLaw, Domain
+from spaces.calibrated import FEATURES, CalibratedLaw, Domain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
-
-CANDIDATES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share")
-"""Features of which a law's are chosen."""
 
 MIN_SIGNALS = 3
 """A law that is judged on the signal left out is fitted to two at least."""
@@ -149,7 +146,7 @@ def calibrate(
     builders: dict[str, Callable[[Surfaces], Form]] = {
         "published": lambda surfaces: PublishedForm(),
         "bandwidth": bandwidth_form,
-        "power": lambda surfaces: power_form(surfaces, CANDIDATES),
+        "power": lambda surfaces: power_form(surfaces, FEATURES),
     }
     fitted = {form: fit_leaving_out(build, surfaces) for form, build in builders.items()}
     law = _law_of(name, fitted["power"], surfaces, spec)
@@ -160,10 +157,9 @@ def calibrate(
     document = _document(law, fitted, surfaces, judged, unseen)
     path = out or spec.store.store / "laws" / f"{name}.json"
     write_law(path, replace(law, facts={**law.facts, **_regret_facts(document)}))
-    document = Calibration({**document, "file": str(path)})
-    files = keep(document, name, "calibration", spec.store, display.say)
-    display.say(f"picture: {files[1]}")
-    return document
+    calibration = Calibration(**document, file=str(path))
+    keep(calibration, name, "calibration", spec.store, display.say)
+    return calibration
 
 
 def _check(spec: StudySpec) -> None:
@@ -222,7 +218,7 @@ def _law_of(name: str, fitted: Fitted, surfaces: Surfaces, spec: StudySpec) -> C
 
 def _document(
     law: CalibratedLaw, fitted: Mapping[str, Fitted], surfaces: Surfaces, judged: Mapping[str, Any], unseen: str
-) -> Calibration:
+) -> dict[str, Any]:
     confirmed = {
         study: {label: setting["heuristics"][label]["per_signal"].get(study) for label in (unseen, PUBLISHED)}
         for setting in judged["settings"]
@@ -242,26 +238,26 @@ def _document(
     }
     mean, interval = _over_signals(per_signal, "regret_db")
     published, published_interval = _over_signals(per_signal, "published_regret_db")
-    return Calibration(
-        law=law.name,
-        formulas=law.spell(),
-        constants={key: getattr(law, key).__dict__ for key in ("bandwidth", "s1", "lr")},
-        objective=law.objective,
-        loo_mean_regret_db=mean,
-        loo_ci95_db=interval,
-        published_mean_regret_db=published,
-        published_ci95_db=published_interval,
-        forms={
+    return {
+        "law": law.name,
+        "formulas": law.spell(),
+        "constants": {key: getattr(law, key).__dict__ for key in ("bandwidth", "s1", "lr")},
+        "objective": law.objective,
+        "loo_mean_regret_db": mean,
+        "loo_ci95_db": interval,
+        "published_mean_regret_db": published,
+        "published_ci95_db": published_interval,
+        "forms": {
             form: {"seen_db": float(fit.seen_db.mean()), "left_out_db": float(fit.unseen_db.mean())}
             for form, fit in fitted.items()
         },
-        surrogate={
+        "surrogate": {
             "kind": "Gaussian process, Matern 5/2, in (ln B, root s1, ln lr)",
             "error_db": float(np.mean([surface.error_db for surface in surfaces.surfaces])),
             "spread_db": float(np.mean([surface.spread_db for surface in surfaces.surfaces])),
         },
-        per_signal=per_signal,
-    )
+        "per_signal": per_signal,
+    }
 
 
 def _regret(confirmed: Mapping[str, Mapping[str, Any]], study: str, label: str) -> float | None:

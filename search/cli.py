@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,27 @@ json_option = click.option("--json", "as_json", is_flag=True, help="print one JS
 store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="folder of the studies"
 )
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it"
+)
+seeds_option = click.option(
+    "--seeds", type=click.IntRange(2, 1000), help=f"fresh seeds that judge  [default: {JUDGING_SEEDS}]"
+)
 storage_option = click.option("--storage", help="Optuna storage URL in place of the store's journal")
+
+
+def sizes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Numbers of samples and widths, each of which is searched."""
+    width = click.option(
+        "--width",
+        type=click.IntRange(1, 8192),
+        multiple=True,
+        help="features of a hidden layer; repeatable  [default: 128]",
+    )
+    samples = click.option(
+        "--samples", type=click.IntRange(1), multiple=True, help="samples to fit; repeatable (all unless given)"
+    )
+    return samples(width(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -173,7 +193,7 @@ def _say_fit(repeat: int, progress: Progress) -> None:
 @cli.command()
 @click.argument("signals", nargs=-1, metavar="SIGNAL...")
 @click.option("--name", help="of the campaign; the same name resumes it  [default: made of space, date, settings]")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
+@config_option
 @section_options("search")
 @section_options("signal")
 @section_options("task")
@@ -187,8 +207,7 @@ def run(signals: tuple[str, ...], name: str | None, config: Path | None, as_json
 
     The same command again continues the study.
     """
-    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value not in (None, ())}
-    spec = _spec(config, options, top)
+    spec = _spec(config, options, {"name": name, "signals": signals})
     from search.display import Terminal
     from search.run import run_study
 
@@ -223,15 +242,9 @@ def _print_summaries(document: Mapping[str, Any], spec: StudySpec) -> None:
 @click.option(
     "--name", help="of the validation; the same name resumes it, and without SIGNALs it is read from the store"
 )
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
-@click.option("--seeds", type=click.IntRange(2, 1000), help="fresh seeds that judge  [default: 8]")
-@click.option("--samples", type=click.IntRange(1), multiple=True, help="samples to fit; repeatable (all unless given)")
-@click.option(
-    "--width",
-    type=click.IntRange(1, 8192),
-    multiple=True,
-    help="features of a hidden layer; repeatable  [default: 128]",
-)
+@config_option
+@seeds_option
+@sizes_options
 @click.option("--score", "scores", multiple=True, metavar="NAME", help="zero-cost score; repeatable (all unless given)")
 @section_options(
     "search", "heuristic", "beyond_domain", "space", "objective", "trials", "pruner", "seed", "plugin", "deterministic"
@@ -258,8 +271,8 @@ def validate(
 
     Each signal is searched at each size, and the found point and every heuristic's are fitted on the same fresh seeds.
     """
-    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value not in (None, ())}
-    spec = _spec(config, {**options, "samples": samples[:1] and samples[0], "width": width[:1] and width[0]}, top)
+    sizes = {"samples": samples[:1] and samples[0], "width": width[:1] and width[0]}
+    spec = _spec(config, {**options, **sizes}, {"name": name, "signals": signals})
     from search.corpus import validate as validate_signals
     from search.display import Terminal
 
@@ -277,11 +290,10 @@ def validate(
 @cli.command()
 @click.argument("signals", nargs=-1, required=True, metavar="SIGNAL...")
 @click.option("--name", help="of law and campaigns; the same name resumes  [default: made of date and settings]")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it")
+@config_option
 @click.option("--out", type=click.Path(path_type=Path), help="the law's file  [default: STORE/laws/NAME.json]")
-@click.option("--seeds", type=click.IntRange(2, 1000), help="fresh seeds that judge  [default: 8]")
-@click.option("--samples", type=click.IntRange(1), multiple=True, help="samples to fit; repeatable (all unless given)")
-@click.option("--width", type=click.IntRange(1, 8192), multiple=True, help="of a layer; repeatable  [default: 128]")
+@seeds_option
+@sizes_options
 @section_options("search", "space", "objective", "trials", "pruner", "seed", "deterministic")
 @section_options("signal", "start", "channels")
 @section_options("task")
@@ -305,8 +317,8 @@ def calibrate(
 
     The law, a JSON file, is a heuristic everywhere: --heuristic law.json.
     """
-    top = {key: value for key, value in {"name": name, "signals": signals}.items() if value not in (None, ())}
-    spec = _spec(config, {**options, "samples": samples[:1] and samples[0], "width": width[:1] and width[0]}, top)
+    sizes = {"samples": samples[:1] and samples[0], "width": width[:1] and width[0]}
+    spec = _spec(config, {**options, **sizes}, {"name": name, "signals": signals})
     from search.calibration import calibrate as calibrate_law
     from search.display import Terminal
 
@@ -325,7 +337,7 @@ def calibrate(
 @click.option("--name", required=True, help="of the transfer; the same name resumes it")
 @click.option("--times", type=click.IntRange(2, 1024), default=4, show_default=True, help="as many samples and steps")
 @click.option("--trials-there", type=click.IntRange(1), help="of the search there  [default: as many as here]")
-@click.option("--seeds", type=click.IntRange(2, 1000), help="fresh seeds that judge  [default: 8]")
+@seeds_option
 @section_options("search", "heuristic", "beyond_domain", "objective", "trials", "pruner", "seed", "deterministic")
 @section_options("signal", "samples", "start", "channels")
 @section_options("task")
@@ -556,7 +568,8 @@ def _fail(message: str, code: int) -> int:
 
 def _spec(config: Path | None, options: Mapping[str, Any], top: Mapping[str, Any] | None = None) -> StudySpec:
     sections = ("signal", "task", "network", "fit", "search", "workers", "store")
-    spec = read_spec(config, {"": top or {}, **{section: given(section, options) for section in sections}})
+    named = {key: value for key, value in (top or {}).items() if value not in (None, ())}
+    spec = read_spec(config, {"": named, **{section: given(section, options) for section in sections}})
     load_plugins(spec.search.plugin)
     return spec
 

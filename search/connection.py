@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from trainers.checkpoint import PARTIAL
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A dead server must be known to be dead in seconds, not after the client's default of minutes. The client itself must
 # not repeat what it does not know to have failed: it would make the same run again. The tracker does, and looks first.
@@ -56,7 +58,7 @@ def _create_database(uri: str) -> None:
     from mlflow import MlflowClient
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial = path.with_name(f"{path.name}{PARTIAL}{os.getpid()}")
     MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments(max_results=1)
     try:
         os.link(partial, path)  # unlike a rename, it spares what another process has put there meanwhile

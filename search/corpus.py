@@ -68,8 +68,7 @@ def validate(
     ]
     display.say("scoring untrained networks")
     document = judge(studies, spec.store.store, scores=scores, say=display.say)
-    files = keep(document, name, "validation", spec.store, display.say)
-    display.say(f"picture: {files[1]}")
+    keep(document, name, "validation", spec.store, display.say)
     return document
 
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from search.errors import first_line
 from spaces.calibrated import STRICT, CalibratedLaw
 from spaces.laws import LawError
+from trainers.checkpoint import write_atomically
 
 MAX_BYTES = 1 << 20
 """Of a law's file."""
@@ -36,8 +37,6 @@ def write_law(path: Path, law: CalibratedLaw) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    from trainers.checkpoint import write_atomically
-
     content = _File(law=replace(law, is_everywhere=False, is_variant=False), formulas=law.spell())
     write_atomically(path, _ADAPTER.dump_json(content, indent=2) + b"\n")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -76,13 +76,14 @@ def pictures_of(storage: StudyStorage, folder: Path) -> Pictures:
     by_number = {record.number: record for record in storage.references()}
     facts = storage.facts("references") or {}
     references = {name: by_number[fact["number"]] for name, fact in facts.items()}
-    _add_fits(pictures, storage, title, trials, references, found)
+    summary = summarise(storage)
+    _add_fits(pictures, storage, summary, title, trials, references, found)
     try:
         space, spectrum = space_of(storage), spectrum_of(storage.facts("spectrum"))
     except (UsageError, PointError) as error:
         pictures.missing |= dict.fromkeys((LANDSCAPE, SLICES, PATH), first_line(error))
     else:
-        _add_space(pictures, storage, title, trials, references, found, space, spectrum)
+        _add_space(pictures, storage, summary, title, trials, references, found, space, spectrum)
     _add_samples(pictures, storage, title, folder)
     return pictures
 
@@ -90,6 +91,7 @@ def pictures_of(storage: StudyStorage, folder: Path) -> Pictures:
 def _add_fits(
     pictures: Pictures,
     storage: StudyStorage,
+    summary: Mapping[str, Any],
     title: str,
     trials: list[Record],
     references: dict[str, Record],
@@ -99,7 +101,7 @@ def _add_fits(
     if storage.objective is Objective.BOTH:
         front = front_records(trials)
         pictures.drawings[FRONT] = partial(plots.front, **shown, front=front, found=found)
-    confirmed = confirmed_sample(summarise(storage)["best"]["confirmed"], storage.objective)
+    confirmed = confirmed_sample(summary["best"]["confirmed"], storage.objective)
     pictures.drawings[CONVERGENCE] = partial(
         draw_convergence, **shown, objective=storage.objective, confirmed=confirmed
     )
@@ -114,6 +116,7 @@ def _add_fits(
 def _add_space(
     pictures: Pictures,
     storage: StudyStorage,
+    summary: Mapping[str, Any],
     title: str,
     trials: list[Record],
     references: dict[str, Record],
@@ -135,7 +138,7 @@ def _add_space(
     common = None if "width" in space.names else width
     pictures.drawings[LANDSCAPE] = partial(draw_landscape, view=view, title=title, spectrum=spectrum, width=common)
     try:
-        expected = expected_of(storage, space, summarise(storage), list(view.references))
+        expected = expected_of(storage, space, summary, list(view.references))
     except UsageError as error:
         pictures.missing |= dict.fromkeys((SLICES, PATH), first_line(error))
         return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from search.heuristics import Prediction
 from search.objective import Objective, best_by
 from search.record import Record
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import baseline_w_first, build_space
-from spaces.parameters import Value
+from spaces.parameters import Point, Value
 from spaces.space import Space
 from spaces.spectrum import Spectrum
 
@@ -107,6 +109,41 @@ def untuned_of(reference: Reference, records: Sequence[Record]) -> Record | None
         return None
     key = reference_key(reference.name, reference.points[0])
     return next((record for record in records if record.key == key), None)
+
+
+def facts_of(
+    references: Sequence[Reference], records: Sequence[Record], objective: Objective, kept: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What storage holds of each reference that has a fit: the numbers of the one that counts and of the untuned one.
+
+    Args:
+        references: of the session.
+        records: of their fits.
+        objective: by which a learning rate is the best.
+        kept: what storage held before: what was measured first stays, and again nothing changes.
+    """
+    facts = {}
+    for reference in references:
+        best, untuned = best_of(reference, records, objective), untuned_of(reference, records)
+        if best:
+            facts[reference.name] = {
+                "number": best.number,
+                "kind": reference.kind,
+                "untuned": untuned.number if untuned else None,
+                "seconds": kept.get(reference.name, {}).get("seconds", reference.seconds),
+            }
+    return facts
+
+
+def is_same_point(one: Point, other: Point) -> bool:
+    """Whether they differ by no more than the last digits, which are another machine's."""
+
+    def is_same(value: Value, now: Value) -> bool:
+        if isinstance(value, str) or isinstance(now, str):
+            return value == now
+        return math.isclose(value, now, rel_tol=1e-9)
+
+    return one.keys() == other.keys() and all(is_same(one[name], other[name]) for name in one)
 
 
 def _reference(

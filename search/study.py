@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from search.pictures import draw_study
 from search.plan import Plan
 from search.proposals import Proposals
 from search.record import Record
-from search.references import best_of, untuned_of
+from search.references import facts_of, is_same_point
 from search.report import write_study_report
 from search.rungs import rungs_of
 from search.searched import spectrum_facts
@@ -39,7 +38,6 @@ from search.tracker import StudyTracker, Tracker
 from search.trial import Outcome, Purpose, TrialSpec, spell
 from search.view import SHOWN, Status, shown_facts, view_of
 from search.workers import Workers
-from spaces.parameters import Point, Value
 from trainers.checkpoint import remove_partials, write_atomically
 from trainers.config import FitResult
 
@@ -168,7 +166,7 @@ class StudyRun:
         fitted = {record.key: record for record in self._storage.references()}
         for spec in self._reference_specs():
             record = fitted.get(spec.key)
-            if record and spec.label not in SELECTORS and not _is_same_point(record.point, spec.point):
+            if record and spec.label not in SELECTORS and not is_same_point(record.point, spec.point):
                 raise StudyError(
                     f"{spec.label} of study {self.name!r} must be the law that was fitted, at {spell(record.point)}, "
                     f"but now says {spell(spec.point)}: give it another name"
@@ -190,25 +188,13 @@ class StudyRun:
         yield from self._fits("references", specs, known, finish)
         records = self._storage.references()
         objective = self._storage.objective
-        references = {reference.name: reference for reference in self._plan.references}
-        best = {name: best_of(reference, records, objective) for name, reference in references.items()}
         kept = self._storage.facts("references") or {}
-        rates = {name: untuned_of(reference, records) for name, reference in references.items()}
-        facts = {
-            name: {
-                "number": record.number,
-                "kind": references[name].kind,
-                "untuned": untuned_fit.number if (untuned_fit := rates[name]) else None,
-                # As it was measured first: again, nothing changes.
-                "seconds": kept.get(name, {}).get("seconds", references[name].seconds),
-            }
-            for name, record in best.items()
-            if record
-        }
+        facts = facts_of(self._plan.references, records, objective, kept)
         if kept != facts:
             self._is_changed = True
             self._storage.set_facts("references", facts)
-        scores = {name: objective.score_db(record) for name, record in best.items() if record}
+        by_number = {record.number: record for record in records}
+        scores = {name: objective.score_db(by_number[fact["number"]]) for name, fact in facts.items()}
         self._display.references(self.name, {name: score for name, score in scores.items() if score is not None})
         if len(self._storage.trials()) >= self._spec.search.trials:
             return  # what joins a study that has ended must not change what it found
@@ -371,14 +357,3 @@ class StudyRun:
             "nyquist_rad": spectrum.nyquist_rad,
             "num_weights": self._plan.num_weights,
         }
-
-
-def _is_same_point(one: Point, other: Point) -> bool:
-    """Whether they differ by no more than the last digits, which are another machine's."""
-
-    def is_same(value: Value, now: Value) -> bool:
-        if isinstance(value, str) or isinstance(now, str):
-            return value == now
-        return math.isclose(value, now, rel_tol=1e-9)
-
-    return one.keys() == other.keys() and all(is_same(one[name], other[name]) for name in one)

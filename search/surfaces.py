@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, spline_filter
 
+from search.confirm import seed_values
 from search.errors import StudyError
 from search.objective import Objective
 from search.record import Record
 from search.searched import space_of, spectrum_of
+from search.selection import SEARCH_SEED
 from search.smooth import MIN_POINTS, fit_surrogate, scaled
 from search.storage import StudyStorage
 from search.trial import Purpose, State
@@ -45,9 +47,6 @@ MIN_FITS = MIN_POINTS + FOLDS
 
 OUTSIDE_DB = 30.0
 """Regret for a whole range's length beyond the range, where nothing was searched."""
-
-SEARCH_SEED = -1
-"""Stands for the search's own seed beside confirm seeds 0, 1, ..."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -216,11 +215,7 @@ class Surfaces:
 
 def _scored(study: StudyStorage, space: Space, objective: Objective) -> tuple[list[Point], list[dict[int, float]]]:
     """Points of the space that were fitted on the search's seed, with their scores by seed: confirm seeds too."""
-    confirmed: dict[str, dict[int, float]] = {}
-    for record in study.confirmations():
-        score = objective.score_db(record)
-        if record.purpose == Purpose.CONFIRM and score is not None:
-            confirmed.setdefault(record.label, {})[record.repeat] = score
+    confirmations = study.confirmations()
     # Of the references, those of the session alone: a law that was judged here before must not shape its successor.
     best = {name: facts["number"] for name, facts in (study.facts("references") or {}).items()}
     fits: list[tuple[Record, str]] = [(record, record.label) for record in study.trials()]
@@ -235,7 +230,8 @@ def _scored(study: StudyStorage, space: Space, objective: Objective) -> tuple[li
         score = objective.score_db(record)
         if record.state is State.COMPLETE and score is not None and not space.reason_not_proposed(record.point):
             points.append(record.point)
-            scores.append({SEARCH_SEED: score, **confirmed.get(label, {})})
+            confirmed = seed_values(label, Purpose.CONFIRM, confirmations, objective)
+            scores.append({SEARCH_SEED: score, **confirmed})
     return points, scores
 
 

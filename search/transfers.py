@@ -21,7 +21,7 @@ from search.per_signal import Key, PerSignalLaw, key_of
 from search.plan import plan_studies
 from search.result import Result
 from search.run import run_study
-from search.stats import mean_interval
+from search.stats import mean_interval, paired_difference
 from search.status import find_studies
 from search.storage import StudyStorage
 from search.summary import summarise
@@ -117,8 +117,7 @@ def transfer(
         ci95_db=list(interval) if interval else None,
         cost_ratio=_fit_seconds(studies) / max(_fit_seconds(list(found.values())), 1e-9),
     )
-    files = keep(document, name, "transfer", spec.store, display.say)
-    display.say(f"picture: {files[1]}")
+    keep(document, name, "transfer", spec.store, display.say)
     return document
 
 
@@ -165,7 +164,7 @@ def _difference(study: StudyStorage, carried: Mapping[str, str]) -> float:
         seed_values(carried[way], Purpose.CONFIRM, study.confirmations(), study.objective) for way in CARRIED
     )
     shared = sorted(relative.keys() & absolute.keys())
-    return math.fsum(relative[seed] - absolute[seed] for seed in shared) / len(shared)
+    return paired_difference([relative[seed] for seed in shared], [absolute[seed] for seed in shared])[0]
 
 
 def _fit_seconds(studies: Sequence[StudyStorage]) -> float:

@@ -25,7 +25,7 @@ ROLE = "winnow.role"
 DIGEST = "winnow.digest"
 
 
-def keep(result: Result, name: str, role: str, settings: StoreSettings, say: Callable[[str], None]) -> list[Path]:
+def keep(result: Result, name: str, role: str, settings: StoreSettings, say: Callable[[str], None]) -> None:
     """Write `<store>/verdicts/<name>-<role>.json` and `.png`, and show both in MLflow's experiment of that name.
 
     MLflow is a view: where it does not answer, a warning says so, and the same command logs it later.
@@ -35,10 +35,7 @@ def keep(result: Result, name: str, role: str, settings: StoreSettings, say: Cal
         name: of the command's campaigns.
         role: "validation", "transfer" or "calibration".
         settings: of the store.
-        say: called with the warning.
-
-    Returns:
-        The files.
+        say: called with the warning, and with where the picture is.
 
     Raises:
         StorageError: they cannot be written.
@@ -56,7 +53,7 @@ def keep(result: Result, name: str, role: str, settings: StoreSettings, say: Cal
         _log(connect(uri), artifact_folder(uri, settings.store), result, name, role, content, files)
     except Exception as error:  # MLflow is a view: whatever it raises, the verdict stands
         say(f"warning: MLflow does not show this {role} ({type(error).__name__}: {first_line(error)[:200]})")
-    return files
+    say(f"picture: {files[1]}")
 
 
 def _log(
@@ -87,7 +84,7 @@ def _log(
 
 def _settings(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """What `judge` said in it."""
-    found: Sequence[Mapping[str, Any]] = result.get("settings") or [result[key] for key in ("there",) if key in result]
+    found: Sequence[Mapping[str, Any]] = [result["there"]] if "there" in result else result.get("settings", ())
     return found
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.calibration import CANDIDATES, Calibration, calibrate, fit_leaving_out
+from search.calibration import Calibration, calibrate, fit_leaving_out
 from search.config import StudySpec
 from search.errors import UsageError
 from search.law_files import read_law
 from search.law_fitting import PowerForm, PublishedForm, bandwidth_form, fit_form, power_form
-from search.surfaces import SEARCH_SEED, Surface, Surfaces, build_surface
-from spaces.calibrated import features_of
+from search.selection import SEARCH_SEED
+from search.surfaces import Surface, Surfaces, build_surface
+from spaces.calibrated import FEATURES, features_of
 from spaces.catalog import build_space
 from spaces.spectrum import Spectrum, nyquist_rad
 
@@ -68,7 +69,7 @@ def planted() -> Surfaces:
 
 
 def test_planted_constants_are_recovered_within_ten_percent(planted: Surfaces) -> None:
-    form = power_form(planted, CANDIDATES)
+    form = power_form(planted, FEATURES)
     assert set(form.bandwidth) == {"psi", "samples"}
     assert form.lr == ()
     bandwidth, s1, lr = form.formulas(fit_form(form, planted), planted)
@@ -102,7 +103,7 @@ def test_the_published_forms_constants_lose_less_when_fitted_and_no_signal_judge
 
 
 def test_the_right_form_loses_little_on_signals_that_it_has_not_seen(planted: Surfaces) -> None:
-    fitted = fit_leaving_out(lambda surfaces: power_form(surfaces, CANDIDATES), planted)
+    fitted = fit_leaving_out(lambda surfaces: power_form(surfaces, FEATURES), planted)
     assert fitted.unseen_db.mean() < 1.5
     assert all(isinstance(form, PowerForm) for form, _ in fitted.unseen.values())
 
