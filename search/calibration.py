@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.config import StudySpec
-from search.corpus import settings_of
+from search.corpus import Size, settings_of
 from search.display import Display
 from search.errors import UsageError
 from search.heuristics import ALL_LAWS
@@ -103,6 +103,7 @@ def calibrate(
     out: Path | None = None,
     samples: Sequence[int] = (),
     widths: Sequence[int] = (),
+    sizes: Sequence[Size] = (),
     display: Display | None = None,
 ) -> Calibration:
     """A law of B, s1 and learning rate from the landscapes of `spec`'s signals at every size.
@@ -115,7 +116,7 @@ def calibrate(
     Args:
         spec: signals, space siren2, fits, store; `search.confirm` seeds confirm. Its name is the law's, too.
         out: its file; `<store>/laws/<name>.json` unless given.
-        samples, widths: sizes; those of `spec` unless given.
+        samples, widths, sizes: see `corpus.settings_of`.
         display: told of what happens.
 
     Returns:
@@ -133,7 +134,7 @@ def calibrate(
     name = spec.name or f"calibrated-{spec.default_name(f'{datetime.now(UTC):%Y%m%d}')}"
     spec = spec.model_copy(update={"name": name})
     spec = _with_heuristics(spec, spec.search.heuristic or (ALL_LAWS,))
-    settings = settings_of(spec, samples, widths)
+    settings = settings_of(spec, samples, widths, sizes)
     for setting in settings:
         plan_studies(setting)
     studies: list[StudyStorage] = []

@@ -42,7 +42,7 @@ storage_option = click.option("--storage", help="Optuna storage URL in place of 
 
 
 def sizes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Numbers of samples and widths, each of which is searched."""
+    """Sizes, each of which is searched."""
     width = click.option(
         "--width",
         type=click.IntRange(1, 8192),
@@ -52,7 +52,14 @@ def sizes_options(command: Callable[..., None]) -> Callable[..., None]:
     samples = click.option(
         "--samples", type=click.IntRange(1), multiple=True, help="samples to fit; repeatable (all unless given)"
     )
-    return samples(width(command))
+    size = click.option(
+        "--size",
+        "sizes",
+        multiple=True,
+        metavar="NxWIDTHxSTEPS",
+        help="samples, width and steps together, such as 4096x64x300; repeatable",
+    )
+    return samples(width(size(command)))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -263,6 +270,7 @@ def validate(
     seeds: int | None,
     samples: tuple[int, ...],
     width: tuple[int, ...],
+    sizes: tuple[str, ...],
     scores: tuple[str, ...],
     as_json: bool,
     **options: Any,
@@ -271,13 +279,18 @@ def validate(
 
     Each signal is searched at each size, and the found point and every heuristic's are fitted on the same fresh seeds.
     """
-    sizes = {"samples": samples[:1] and samples[0], "width": width[:1] and width[0]}
-    spec = _spec(config, {**options, **sizes}, {"name": name, "signals": signals})
+    spec = _sized_spec(config, options, name, signals, samples, width)
+    from search.corpus import Size
     from search.corpus import validate as validate_signals
     from search.display import Terminal
 
     document = validate_signals(
-        _judging(spec, seeds), samples=samples, widths=width, scores=scores or None, display=Terminal()
+        _judging(spec, seeds),
+        samples=samples,
+        widths=width,
+        sizes=[Size.read(text) for text in sizes],
+        scores=scores or None,
+        display=Terminal(),
     )
     if as_json:
         _print_json(document)
@@ -310,6 +323,7 @@ def calibrate(
     seeds: int | None,
     samples: tuple[int, ...],
     width: tuple[int, ...],
+    sizes: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -317,12 +331,19 @@ def calibrate(
 
     The law, a JSON file, is a heuristic everywhere: --heuristic law.json.
     """
-    sizes = {"samples": samples[:1] and samples[0], "width": width[:1] and width[0]}
-    spec = _spec(config, {**options, **sizes}, {"name": name, "signals": signals})
+    spec = _sized_spec(config, options, name, signals, samples, width)
     from search.calibration import calibrate as calibrate_law
+    from search.corpus import Size
     from search.display import Terminal
 
-    document = calibrate_law(_judging(spec, seeds), out=out, samples=samples, widths=width, display=Terminal())
+    document = calibrate_law(
+        _judging(spec, seeds),
+        out=out,
+        samples=samples,
+        widths=width,
+        sizes=[Size.read(text) for text in sizes],
+        display=Terminal(),
+    )
     if as_json:
         _print_json(document)
         return
@@ -371,6 +392,19 @@ def transfer(
 
     print_parts({"settings": [document["there"]]})
     click.echo(transfer_line(document))
+
+
+def _sized_spec(
+    config: Path | None,
+    options: Mapping[str, Any],
+    name: str | None,
+    signals: tuple[str, ...],
+    samples: tuple[int, ...],
+    width: tuple[int, ...],
+) -> StudySpec:
+    """Of the first size: what is checked of it holds for all."""
+    first = {key: values[0] for key, values in (("samples", samples), ("width", width)) if values}
+    return _spec(config, {**options, **first}, {"name": name, "signals": signals})
 
 
 def _judging(spec: StudySpec, seeds: int | None) -> StudySpec:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from search.config import StudySpec
+from search.config import StudySpec, read_spec
 from search.display import Display
 from search.errors import UsageError
 from search.heuristics import ALL_LAWS
@@ -20,24 +21,51 @@ from spaces.scores import SCORES, score_named
 HEURISTICS = (ALL_LAWS, "fresh")
 """What is judged unless some are named."""
 
+SIZE_PATTERN = r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})x([1-9][0-9]{0,8})"
+"""`--size`: samples, width and steps."""
+
+
+class Size(NamedTuple):
+    """Of a fit: what a campaign has in common beside its settings; `samples` of None are all."""
+
+    samples: int | None
+    width: int
+    steps: int
+
+    @classmethod
+    def read(cls, text: str) -> Size:
+        """From `4096x64x300`.
+
+        Raises:
+            UsageError: it is something else.
+            SpecError: a width or a number of steps beyond its range.
+        """
+        sizes = re.fullmatch(SIZE_PATTERN, text)
+        if not sizes:
+            raise UsageError(f"a size must be SAMPLESxWIDTHxSTEPS, such as 4096x64x300, but got {text!r}")
+        samples, width, steps = map(int, sizes.groups())
+        read_spec(None, {"signal": {"samples": samples}, "network": {"width": width}, "fit": {"steps": steps}})
+        return cls(samples, width, steps)
+
 
 def validate(
     spec: StudySpec,
     *,
     samples: Sequence[int] = (),
     widths: Sequence[int] = (),
+    sizes: Sequence[Size] = (),
     scores: Sequence[str] | None = None,
     display: Display | None = None,
 ) -> Validation:
     """Regret of heuristics and rank correlation of scores over the signals of `spec`.
 
-    One campaign for each number of samples and each width, `<name>-n4096-w64`; each resumes, and what has ended is
-    judged as it is. Where `spec` has no signals, the campaigns of its name in the store are judged.
+    One campaign for each size, `<name>-n4096-w64`; each resumes, and what has ended is judged as it is. Where `spec`
+    has no signals, the campaigns of its name in the store are judged.
 
     Args:
         spec: what is searched; `search.confirm` is the number of fresh seeds. Without `search.heuristic`, all laws that
             apply and FreSh are judged.
-        samples, widths: sizes; those of `spec` unless given.
+        samples, widths, sizes: see `settings_of`.
         scores: names; all unless given, none for ().
         display: told of what happens.
 
@@ -56,7 +84,7 @@ def validate(
     heuristics = spec.search.heuristic or HEURISTICS
     search = spec.search.model_copy(update={"heuristic": heuristics, "confirm_untuned": True})
     named = spec.model_copy(update={"name": name, "search": search})
-    settings = settings_of(named, samples, widths) if spec.signals else []
+    settings = settings_of(named, samples, widths, sizes) if spec.signals else []
     for setting in settings:
         plan_studies(setting)
     campaigns = [str(setting.name) for setting in settings] or campaigns_of(spec, name)
@@ -72,23 +100,33 @@ def validate(
     return document
 
 
-def settings_of(spec: StudySpec, samples: Sequence[int], widths: Sequence[int]) -> list[StudySpec]:
-    """One campaign for each size, widths of one number of samples together."""
-    specs = []
-    sizes: Sequence[int | None] = samples or [spec.signal.samples]
-    for num in sizes:
-        for width in widths or [spec.network.width]:
-            size = f"n{num}-w{width}" if num else f"w{width}"
-            specs.append(
-                spec.model_copy(
-                    update={
-                        "name": f"{spec.name}-{size}",
-                        "signal": spec.signal.model_copy(update={"samples": num}),
-                        "network": spec.network.model_copy(update={"width": width}),
-                    }
-                )
-            )
-    return specs
+def settings_of(
+    spec: StudySpec, samples: Sequence[int], widths: Sequence[int], sizes: Sequence[Size] = ()
+) -> list[StudySpec]:
+    """One campaign for each size, widths of one number of samples together.
+
+    Args:
+        spec: says what is not given.
+        samples, widths: every one of the first with every one of the second.
+        sizes: further ones, or the only ones where no samples and widths are given.
+    """
+    every = list(sizes)
+    if samples or widths or not sizes:
+        nums: Sequence[int | None] = samples or [spec.signal.samples]
+        every = [Size(num, width, spec.fit.steps) for num in nums for width in widths or [spec.network.width]] + every
+    return [_at(spec, size) for size in dict.fromkeys(every)]
+
+
+def _at(spec: StudySpec, size: Size) -> StudySpec:
+    name = f"{spec.name}-n{size.samples}-w{size.width}" if size.samples else f"{spec.name}-w{size.width}"
+    return spec.model_copy(
+        update={
+            "name": name if size.steps == spec.fit.steps else f"{name}-s{size.steps}",
+            "signal": spec.signal.model_copy(update={"samples": size.samples}),
+            "network": spec.network.model_copy(update={"width": size.width}),
+            "fit": spec.fit.model_copy(update={"steps": size.steps}),
+        }
+    )
 
 
 def campaigns_of(spec: StudySpec, name: str) -> list[str]:
@@ -99,5 +137,5 @@ def campaigns_of(spec: StudySpec, name: str) -> list[str]:
     """
     studies = find_studies(spec.store.store, spec.store.storage, None)
     known = dict.fromkeys(study.name.partition("/")[0] for study in studies)
-    sized = re.compile(rf"{re.escape(name)}(-n\d+)?-w\d+")
+    sized = re.compile(rf"{re.escape(name)}(-n\d+)?-w\d+(-s\d+)?")
     return [campaign for campaign in known if campaign == name or sized.fullmatch(campaign)] or [name]

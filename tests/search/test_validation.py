@@ -16,7 +16,7 @@ from mlflow_server import free_port
 
 from search.config import StudySpec
 from search.connection import default_tracking_uri
-from search.corpus import campaigns_of, validate
+from search.corpus import Size, campaigns_of, settings_of, validate
 from search.display import Display
 from search.errors import StudyError, UsageError
 from search.report import write_report
@@ -138,6 +138,25 @@ def test_again_nothing_is_fitted_and_the_store_alone_says_the_same(spec: StudySp
     assert display.fits == 0
     assert campaigns_of(spec, "judged") == ["judged-n256-w16", "judged-n512-w16"]
     assert validate(spec.model_copy(update={"signals": ()}), scores=SCORED) == judged
+
+
+def test_sizes_come_beside_samples_and_widths_or_in_their_place() -> None:
+    spec = StudySpec(name="sized", signals=("synthetic:pink",), fit={"steps": 30})
+    sizes = [Size.read("512x16x30"), Size.read("512x32x60")]
+    assert [each.name for each in settings_of(spec, (), (), sizes)] == ["sized-n512-w16", "sized-n512-w32-s60"]
+    together = settings_of(spec, (256, 512), (16,), sizes)
+    assert [each.name for each in together] == ["sized-n256-w16", "sized-n512-w16", "sized-n512-w32-s60"]
+    assert [(each.signal.samples, each.network.width, each.fit.steps) for each in together][-1] == (512, 32, 60)
+
+
+def test_a_size_that_is_none_is_said(shell: Shell) -> None:
+    for text, rule in (
+        ("4096x64", "a size must be SAMPLESxWIDTHxSTEPS, such as 4096x64x300, but got '4096x64'"),
+        ("0x64x300", "a size must be SAMPLESxWIDTHxSTEPS, such as 4096x64x300, but got '0x64x300'"),
+        ("4096x9999x300", "`width <= 8192` must hold, but got width=9999"),
+    ):
+        code, out, err = shell("validate", "synthetic:pink", "--size", text)
+        assert (code, out, err) == (2, "", f"error: {rule}\n")
 
 
 def test_the_result_is_a_document_a_frame_and_a_picture(judged: Validation, tmp_path: Path) -> None:
