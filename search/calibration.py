@@ -17,7 +17,6 @@ from search.config import StudySpec
 from search.corpus import Size, settings_of
 from search.display import Display
 from search.errors import UsageError
-from search.heuristics import ALL_LAWS
 from search.law_files import write_law
 from search.law_fitting import Form, PowerForm, PublishedForm, bandwidth_form, fit_form, power_form
 from search.per_signal import Key, PerSignalLaw
@@ -41,6 +40,9 @@ MIN_SIGNALS = 3
 
 PUBLISHED = "winner"
 """The law that another is compared with."""
+
+COMPARED = (PUBLISHED, "bandwidth")
+"""References of the corpus unless some are named: no law that another calibration fitted to the same signals."""
 
 
 class Calibration(Result):
@@ -133,7 +135,7 @@ def calibrate(
     _check(spec)
     name = spec.name or f"calibrated-{spec.default_name(f'{datetime.now(UTC):%Y%m%d}')}"
     spec = spec.model_copy(update={"name": name})
-    spec = _with_heuristics(spec, spec.search.heuristic or (ALL_LAWS,))
+    spec = _with_heuristics(spec, spec.search.heuristic or COMPARED)
     settings = settings_of(spec, samples, widths, sizes)
     for setting in settings:
         plan_studies(setting)

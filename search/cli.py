@@ -110,6 +110,8 @@ def predict(signals: tuple[str, ...], as_json: bool, **options: Any) -> None:
         )
         for name, point in entry["predictions"].items():
             click.echo(f"  {name:<10} " + "  ".join(f"{key} = {_spell_number(value)}" for key, value in point.items()))
+        for reason in entry["silent"].values():
+            click.echo(f"  ({reason})")
 
 
 def _spell_number(value: Value) -> str:

@@ -135,7 +135,7 @@ class SearchSettings(_Section):
         "repeatable (laws unless given)",
     )
     beyond_domain: bool = Field(
-        False, description="let laws from files speak outside the domain that they were calibrated on"
+        False, description="let calibrated laws that are named speak outside the domain that they were calibrated on"
     )
     plugin: tuple[Path, ...] = Field(
         (), description="Python file that registers networks, spaces or heuristics of your own; repeatable"

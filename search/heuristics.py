@@ -26,6 +26,12 @@ LAW_SUFFIX = ".json"
 ALL_LAWS = "laws"
 """Stands for all laws that apply to a signal."""
 
+SHIPPED = Path(__file__).parent / "laws"
+"""Laws that this project calibrated itself; their files say on what, and with which command."""
+
+for _path in sorted(SHIPPED.glob(f"*{LAW_SUFFIX}")):
+    register_law(_path.stem, replace(read_law(_path), is_variant=False))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -51,25 +57,30 @@ def load_heuristics(names: Sequence[str], *, beyond_domain: bool = False) -> lis
 
     Args:
         names: of laws and selectors, `laws`, and files.
-        beyond_domain: let laws from files speak outside what they were calibrated on.
+        beyond_domain: let calibrated laws that are named speak outside what they were calibrated on.
 
     Raises:
         LawError: one is unknown, no law, or another law has its name.
     """
     loaded = []
     for name in names:
-        if name.endswith(LAW_SUFFIX):
-            law = read_law(Path(name), is_everywhere=beyond_domain)
-            known = LAWS.get(law.name)
-            if isinstance(known, CalibratedLaw):
-                known = replace(known, is_everywhere=beyond_domain)
-            if law.name in (*SELECTORS, ALL_LAWS) or known not in (None, law):
-                raise LawError(f"{name}: another heuristic is called {law.name!r}: the law needs another name")
-            register_law(law.name, law)
+        law = _read_own(name) if name.endswith(LAW_SUFFIX) else LAWS.get(name)
+        if isinstance(law, CalibratedLaw):
+            register_law(law.name, replace(law, is_everywhere=beyond_domain))
             name = law.name
         loaded.append(name)
     check_names(loaded)
     return loaded
+
+
+def _read_own(name: str) -> CalibratedLaw:
+    law = read_law(Path(name))
+    known = LAWS.get(law.name)
+    if isinstance(known, CalibratedLaw):
+        known = replace(known, is_everywhere=law.is_everywhere, is_variant=law.is_variant)
+    if law.name in (*SELECTORS, ALL_LAWS) or known not in (None, law):
+        raise LawError(f"{name}: another heuristic is called {law.name!r}: the law needs another name")
+    return law
 
 
 def check_heuristics(names: Sequence[str], spectrum: Spectrum, *, width: int, steps: int) -> list[str]:
@@ -91,6 +102,14 @@ def check_heuristics(names: Sequence[str], spectrum: Spectrum, *, width: int, st
             raise LawError(reason)
         chosen.append(name)
     return list(dict.fromkeys(chosen))
+
+
+def silent_laws(spectrum: Spectrum, *, width: int, steps: int) -> dict[str, str]:
+    """Why laws that fit without being asked for by name say nothing about such a signal or fit, by their names."""
+    reasons = {
+        name: law.reason_against(spectrum, width=width, steps=steps) for name, law in LAWS.items() if not law.is_variant
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def check_names(names: Sequence[str]) -> None:

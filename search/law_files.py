@@ -41,12 +41,8 @@ def write_law(path: Path, law: CalibratedLaw) -> None:
     write_atomically(path, _ADAPTER.dump_json(content, indent=2) + b"\n")
 
 
-def read_law(path: Path, *, is_everywhere: bool = False) -> CalibratedLaw:
+def read_law(path: Path) -> CalibratedLaw:
     """The law in a file, which applies only where it is asked for.
-
-    Args:
-        path: of the file.
-        is_everywhere: let it speak outside its domain.
 
     Raises:
         LawError: no such file, or what it holds is no law of this format.
@@ -63,7 +59,7 @@ def read_law(path: Path, *, is_everywhere: bool = False) -> CalibratedLaw:
         raise LawError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise LawError(f"{path}: {_rule(error.errors()[0])}") from error
-    return replace(content.law, is_everywhere=is_everywhere, is_variant=True)
+    return replace(content.law, is_everywhere=False, is_variant=True)
 
 
 def _rule(error: Any) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, load_heuristics, predict_point
+from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, load_heuristics, predict_point, silent_laws
 from search.plan import read_all
 from search.result import Predictions
 from search.trial import TrialBuilder
@@ -39,7 +39,11 @@ def predict(
         space: in which a selector chooses.
         width, depth, steps: of the network and its fit, for the heuristics that know them.
         seed: of a selector's draws.
-        beyond_domain: let laws from files speak outside what they were calibrated on.
+        beyond_domain: let calibrated laws that are named speak outside what they were calibrated on.
+
+    Returns:
+        For each signal its grid, centroid, nyquist_rad, predictions by heuristic, and silent: why laws that were not
+        named say nothing.
 
     Raises:
         InputError: signals that cannot be used.
@@ -70,6 +74,7 @@ def _predict_one(
             name: predict_point(name, spectrum, task, searched, width=width, depth=depth, steps=steps, seed=seed).point
             for name in names
         },
+        "silent": silent_laws(spectrum, width=width, steps=steps) if set(heuristics) <= {ALL_LAWS} else {},
     }
 
 

@@ -16,7 +16,7 @@ from search.law_files import read_law, write_law
 from search.run import run_study
 from search.status import find_studies
 from spaces.calibrated import CalibratedLaw, Domain, Formula
-from spaces.laws import LAWS, LawError
+from spaces.laws import LAWS, LawError, register_law
 
 LAW = CalibratedLaw(
     name="from-file",
@@ -42,7 +42,6 @@ def law_file(tmp_path: Path) -> Path:
 
 def test_what_is_written_is_read_again(law_file: Path) -> None:
     assert read_law(law_file) == LAW
-    assert read_law(law_file, is_everywhere=True) == replace(LAW, is_everywhere=True)
     assert json.loads(law_file.read_text())["formulas"][0] == "B / Nyquist = 0.5 psi^1 samples^-0.1, at most 1"
 
 
@@ -117,6 +116,21 @@ def test_predict_and_fit_know_a_law_from_a_file_and_refuse_it_outside_its_domain
     assert err == "error: from-file is for 5 to 1000 steps, but got steps=2000\n"
     code, _, _ = shell("predict", *signal[:-1], "2000", "--heuristic", str(law_file), "--beyond-domain")
     assert code == 0
+
+
+def test_a_calibrated_law_that_says_nothing_says_why_and_speaks_where_it_is_told_to(shell: Shell) -> None:
+    register_law(LAW.name, replace(LAW, is_variant=False))
+    signal = ["synthetic:bright", "--samples", "256", "--width", "8", "--steps", "2000"]
+    code, out, _ = shell("predict", *signal)
+    assert code == 0
+    assert "\n  (from-file is for 5 to 1000 steps, but got steps=2000)\n" in out
+    [entry] = json.loads(shell("predict", *signal, "--json")[1])["signals"]
+    assert LAW.name not in entry["predictions"]
+    assert entry["silent"][LAW.name] == "from-file is for 5 to 1000 steps, but got steps=2000"
+    code, out, _ = shell("predict", *signal, "--heuristic", LAW.name, "--beyond-domain", "--json")
+    [entry] = json.loads(out)["signals"]
+    assert set(entry["predictions"]) == {LAW.name}
+    assert entry["silent"] == {}
 
 
 def test_a_law_that_is_called_as_another_is_refused(tmp_path: Path, shell: Shell) -> None:
