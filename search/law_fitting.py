@@ -4,8 +4,9 @@ theta:  constants of a form
 regret: of a law's points on surfaces, dB (`surfaces`)
 
 Which features a law of several needs, and where its constants begin, linear regression of the surfaces' optima on the
-features' logarithms says (scikit-learn); the constants then go where the mean regret is least (Nelder and Mead,
-SciPy): a regret knows, and a distance does not, that a landscape is a cliff on one side, a slow decline on the other.
+features' logarithms says (scikit-learn), the sharper an optimum the heavier its weight; the constants then go where the
+mean regret is least (Nelder and Mead, SciPy): a regret knows, and a distance does not, that a landscape is a cliff on
+one side, a slow decline on the other.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from spaces.laws import WINNER_CONSTANTS
 
 TEMPERATURE_DB = 3.0
 """Of a surface's optimum: points within the noise of a fit count as about as good."""
+
+LEAST_SPREAD = 0.1
+"""Of an optimum, in units of ln B, root s1 and ln lr: no landscape of a few dozen fits knows it better."""
 
 MOST_FEATURES = 3
 """A law of more is no formula that one prints."""
@@ -151,7 +155,8 @@ def power_form(surfaces: Surfaces, candidates: Sequence[str], most: int = MOST_F
         candidates: features to choose from; those that do not vary are no use.
         most: features of the bandwidth, and of the learning rate.
     """
-    optima = surfaces.optima(TEMPERATURE_DB)
+    optima, spreads = surfaces.optima(TEMPERATURE_DB)
+    weights = 1.0 / (spreads**2 + LEAST_SPREAD**2)
     centres = {name: float(np.exp(np.mean(np.log(np.maximum(surfaces.features[name], LEAST))))) for name in candidates}
     logs = {
         name: np.log(np.maximum(surfaces.features[name], LEAST) / centres[name])
@@ -160,9 +165,10 @@ def power_form(surfaces: Surfaces, candidates: Sequence[str], most: int = MOST_F
     }
     chosen, constants = {}, {}
     for name, column in (("bandwidth", 0), ("lr", 2)):
-        chosen[name] = _chosen(logs, optima[:, column], surfaces.signals, most)
-        constants[name] = _regressed([logs[feature] for feature in chosen[name]], optima[:, column])
-    root_s1 = float(np.mean(optima[:, 1]))
+        chosen[name] = _chosen(logs, optima[:, column], weights[:, column], surfaces.signals, most)
+        columns = [logs[feature] for feature in chosen[name]]
+        constants[name] = _regressed(columns, optima[:, column], weights[:, column])
+    root_s1 = float(np.average(optima[:, 1], weights=weights[:, 1]))
     return PowerForm(
         bandwidth=chosen["bandwidth"],
         lr=chosen["lr"],
@@ -192,14 +198,16 @@ def fit_form(form: Form, surfaces: Surfaces) -> Array:
     return np.asarray(best)
 
 
-def _chosen(logs: Mapping[str, Array], target: Array, signals: Sequence[str], most: int) -> tuple[str, ...]:
+def _chosen(
+    logs: Mapping[str, Array], target: Array, weights: Array, signals: Sequence[str], most: int
+) -> tuple[str, ...]:
     """Forward selection by the error on left-out signals."""
     chosen: list[str] = []
-    error = _left_out_error([], target, signals)
+    error = _left_out_error([], target, weights, signals)
     least = WORTH * error
     while len(chosen) < most:
         errors = {
-            name: _left_out_error([logs[each] for each in (*chosen, name)], target, signals)
+            name: _left_out_error([logs[each] for each in (*chosen, name)], target, weights, signals)
             for name in logs
             if name not in chosen
         }
@@ -213,21 +221,24 @@ def _chosen(logs: Mapping[str, Array], target: Array, signals: Sequence[str], mo
     return tuple(chosen)
 
 
-def _left_out_error(columns: Sequence[Array], target: Array, signals: Sequence[str]) -> float:
-    """Mean squared error of a linear regression on each signal, fitted on the others."""
+def _left_out_error(columns: Sequence[Array], target: Array, weights: Array, signals: Sequence[str]) -> float:
+    """Weighted mean squared error of a linear regression on each signal, fitted on the others."""
     from sklearn.linear_model import LinearRegression
-    from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+    from sklearn.model_selection import LeaveOneGroupOut
 
     X = np.stack(columns, axis=1) if columns else np.zeros((len(target), 1))
-    predicted = cross_val_predict(LinearRegression(), X, target, groups=list(signals), cv=LeaveOneGroupOut())
-    return float(np.mean((predicted - target) ** 2))
+    errors = np.zeros(len(target))
+    for rest, own in LeaveOneGroupOut().split(X, target, groups=list(signals)):
+        fitted = LinearRegression().fit(X[rest], target[rest], sample_weight=weights[rest])
+        errors[own] = fitted.predict(X[own]) - target[own]
+    return float(np.average(errors**2, weights=weights))
 
 
-def _regressed(columns: Sequence[Array], target: Array) -> list[float]:
+def _regressed(columns: Sequence[Array], target: Array, weights: Array) -> list[float]:
     """Intercept and slopes."""
     from sklearn.linear_model import LinearRegression
 
     if not columns:
-        return [float(target.mean())]
-    fitted = LinearRegression().fit(np.stack(columns, axis=1), target)
+        return [float(np.average(target, weights=weights))]
+    fitted = LinearRegression().fit(np.stack(columns, axis=1), target, sample_weight=weights)
     return [float(fitted.intercept_), *map(float, fitted.coef_)]

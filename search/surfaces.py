@@ -204,13 +204,19 @@ class Surfaces:
         """`spaces.noise.gain` of each surface's s1 and width."""
         return np.asarray(np.sqrt(1.0 + self._width * s1**2 / 2.0))
 
-    def optima(self, temperature_db: float) -> Array:
-        """Where each surface is high: the mean of x in its units, weighted by exp((value - best) / temperature)."""
+    def optima(self, temperature_db: float) -> tuple[Array, Array]:
+        """Where each surface is high: mean and standard deviation of x in its units, (surfaces, 3) each.
+
+        Weighted by exp((value - best) / temperature): the flatter a surface, the less it says where its optimum is.
+        """
         weights = np.exp((self._expected_db - self._best_db[:, None, None, None]) / temperature_db)
         weights /= weights.sum(axis=(1, 2, 3), keepdims=True)
         axes = np.meshgrid(*[np.linspace(0.0, 1.0, num) for num in GRID], indexing="ij")
-        unit = np.stack([(weights * axis).sum(axis=(1, 2, 3)) for axis in axes], axis=1)
-        return np.asarray(self._low + unit * (self._high - self._low))
+        mean, square = (
+            np.stack([(weights * axis**power).sum(axis=(1, 2, 3)) for axis in axes], axis=1) for power in (1, 2)
+        )
+        reach = self._high - self._low
+        return self._low + mean * reach, np.sqrt(np.maximum(square - mean**2, 0.0)) * reach
 
 
 def _scored(study: StudyStorage, space: Space, objective: Objective) -> tuple[list[Point], list[dict[int, float]]]:

@@ -3,6 +3,8 @@
 psi, power_psi, rms, flatness: of the signal's spectrum, each 0 to 1 (`spaces.spectrum`)
 samples, width, steps:         of the fit
 trained_share:                 share of the samples that are trained on, 1 where none is held out
+load:                          samples / width^2: samples for each weight of a hidden layer
+psi_by_load:                   psi^ln(load): its power is by how much psi's power grows with ln(load)
 B:                             bandwidth that the noise scales give (`spaces.noise`), in units of Nyquist
 
 A law gives B, s1 and the learning rate, each as factor * prod(feature^power) within bounds; s0 is solved for.
@@ -10,6 +12,7 @@ A law gives B, s1 and the learning rate, each as factor * prod(feature^power) wi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +21,7 @@ from typing import Any, ClassVar, Literal
 from spaces.laws import STEPS, LawError, scales_of_band
 from spaces.spectrum import Spectrum
 
-FEATURES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share")
+FEATURES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share", "load", "psi_by_load")
 """What a formula may use."""
 
 LEAST = 1e-6
@@ -34,6 +37,7 @@ STRICT: Mapping[str, Any] = {"extra": "forbid", "allow_inf_nan": False, "strict"
 
 def features_of(spectrum: Spectrum, *, width: int, steps: int, trained_share: float) -> dict[str, float]:
     """Every feature that is known, by its name in `FEATURES`."""
+    load = spectrum.num_samples / width**2
     return {
         "psi": spectrum.centroid,
         **spectrum.features,
@@ -41,6 +45,8 @@ def features_of(spectrum: Spectrum, *, width: int, steps: int, trained_share: fl
         "width": float(width),
         "steps": float(steps),
         "trained_share": trained_share,
+        "load": load,
+        "psi_by_load": max(spectrum.centroid, LEAST) ** math.log(load),
     }
 
 

@@ -114,7 +114,8 @@ def test_a_surrogate_says_how_well_it_predicts_fits(planted: Surfaces) -> None:
 
 
 def test_regret_is_none_at_the_top_and_grows_beyond_what_was_searched(planted: Surfaces) -> None:
-    best = planted.optima(0.01)
+    best, spreads = planted.optima(0.01)
+    assert spreads.max() < 0.2
     b, s1, lr = np.exp(best[:, 0]), best[:, 1] ** 2, np.exp(best[:, 2])
     assert planted.regret_db(b, s1, lr) == pytest.approx(0.0, abs=0.2)
     far = planted.regret_db(b * 1e4, s1, lr)
