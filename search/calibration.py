@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.config import StudySpec
-from search.corpus import Size, settings_of
+from search.corpus import Size, settings_in_store, settings_of
 from search.display import Display
 from search.errors import UsageError
 from search.law_files import write_law
@@ -110,7 +110,8 @@ def calibrate(
 ) -> Calibration:
     """A law of B, s1 and learning rate from the landscapes of `spec`'s signals at every size.
 
-    Each signal is searched at each size, as `validate` does. Three forms are fitted to the surfaces: the published
+    Each signal is searched at each size, as `validate` does; where `spec` has no signals, the campaigns of its name in
+    the store are taken, each with its own. Three forms are fitted to the surfaces: the published
     one's constants, the bandwidth law's, and powers of at most three features. Each is judged by leaving each signal
     out; the power law is what is kept. The points that it gives for the signals left out are then fitted on the same
     fresh seeds as the found points.
@@ -136,7 +137,10 @@ def calibrate(
     name = spec.name or f"calibrated-{spec.default_name(f'{datetime.now(UTC):%Y%m%d}')}"
     spec = spec.model_copy(update={"name": name})
     spec = _with_heuristics(spec, spec.search.heuristic or COMPARED)
-    settings = settings_of(spec, samples, widths, sizes)
+    settings = settings_of(spec, samples, widths, sizes) if spec.signals else settings_in_store(spec, name)
+    num_signals = len({signal for setting in settings for signal in setting.signals})
+    if num_signals < MIN_SIGNALS:
+        raise UsageError(f"`{MIN_SIGNALS} <= signals` must hold to leave one out, but got signals={num_signals}")
     for setting in settings:
         plan_studies(setting)
     studies: list[StudyStorage] = []
@@ -166,9 +170,7 @@ def calibrate(
 
 
 def _check(spec: StudySpec) -> None:
-    search, num_signals = spec.search, len(spec.signals)
-    if num_signals < MIN_SIGNALS:
-        raise UsageError(f"`{MIN_SIGNALS} <= signals` must hold to leave one out, but got signals={num_signals}")
+    search = spec.search
     if search.confirm < 2:
         raise UsageError(f"`2 <= seeds` must hold for an interval, but got seeds={search.confirm}")
     if search.trials < MIN_FITS:

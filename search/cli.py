@@ -303,8 +303,11 @@ def validate(
 
 
 @cli.command()
-@click.argument("signals", nargs=-1, required=True, metavar="SIGNAL...")
-@click.option("--name", help="of law and campaigns; the same name resumes  [default: made of date and settings]")
+@click.argument("signals", nargs=-1, metavar="SIGNAL...")
+@click.option(
+    "--name",
+    help="of law and campaigns; the same name resumes, and without SIGNALs its campaigns are read from the store",
+)
 @config_option
 @click.option("--out", type=click.Path(path_type=Path), help="the law's file  [default: STORE/laws/NAME.json]")
 @seeds_option

@@ -117,6 +117,22 @@ def settings_of(
     return [_at(spec, size) for size in dict.fromkeys(every)]
 
 
+def settings_in_store(spec: StudySpec, name: str) -> list[StudySpec]:
+    """The campaigns of that name that the store has, each with its own signals and size; the rest `spec` says.
+
+    Raises:
+        StudyError: there is none.
+    """
+    settings = []
+    for campaign in campaigns_of(spec, name):
+        studies = find_studies(spec.store.store, spec.store.storage, campaign)
+        asked = studies[0].facts("fingerprint")
+        sized = _at(spec, Size(asked["samples"], asked["width"], asked["steps"]))
+        signals = tuple(str(study.facts("signal")) for study in studies)
+        settings.append(sized.model_copy(update={"name": campaign, "signals": signals}))
+    return settings
+
+
 def _at(spec: StudySpec, size: Size) -> StudySpec:
     name = f"{spec.name}-n{size.samples}-w{size.width}" if size.samples else f"{spec.name}-w{size.width}"
     return spec.model_copy(
@@ -130,7 +146,7 @@ def _at(spec: StudySpec, size: Size) -> StudySpec:
 
 
 def campaigns_of(spec: StudySpec, name: str) -> list[str]:
-    """Campaigns of the store that a validation of that name searched, or the one that is called so.
+    """Campaigns of the store that a validation or calibration of that name searched, or the one that is called so.
 
     Raises:
         StudyError: there is no store.

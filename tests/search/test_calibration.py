@@ -145,6 +145,8 @@ def test_a_corpus_gives_a_law_that_predicts_and_says_what_it_loses(shell: Shell,
     assert set(json.loads(out)["signals"][0]["predictions"]["tiny"]) == {"s0", "s1", "lr"}
     again = json.loads(shell(*command)[1])
     assert again == document
+    from_store = ["calibrate", "--name", "tiny", "--depth", "2", *command[command.index("--trials") :]]
+    assert json.loads(shell(*from_store)[1]) == document
     result = Calibration(document)
     assert len(result.to_frame()) == 3
     result.plot().savefig(tmp_path / "law.png")
@@ -159,6 +161,7 @@ def test_what_cannot_be_calibrated_is_one_line(shell: Shell) -> None:
         (*mixes, "--lr", "0.001"): "a law names the learning rate, which must be searched, but got lr=0.001",
         (*mixes, "--trials", "4"): "`13 <= trials` must hold for a landscape, but got trials=4",
         (*mixes, "--name", "../x"): "a name must begin with",
+        ("--name", "corpus"): "there is no store at",
     }.items():
         code, out, err = shell("calibrate", *words)
         assert (code, out) == (2, ""), err
