@@ -3,8 +3,9 @@
 psi, power_psi, rms, flatness: of the signal's spectrum, each 0 to 1 (`spaces.spectrum`)
 samples, width, steps:         of the fit
 trained_share:                 share of the samples that are trained on, 1 where none is held out
-load:                          samples / width^2: samples for each weight of a hidden layer
-psi_by_load:                   psi^ln(load): its power is by how much psi's power grows with ln(load)
+load:                          trained samples / width^2: samples for each weight of a hidden layer
+psi_matched:                   psi^m with m = 1 / (1 + (2 / load)^4), from 0 where there are many more weights than
+                               samples to 1 where there are as many or fewer
 B:                             bandwidth that the noise scales give (`spaces.noise`), in units of Nyquist
 
 A law gives B, s1 and the learning rate, each as factor * prod(feature^power) within bounds; s0 is solved for.
@@ -12,7 +13,6 @@ A law gives B, s1 and the learning rate, each as factor * prod(feature^power) wi
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +21,12 @@ from typing import Any, ClassVar, Literal
 from spaces.laws import STEPS, LawError, scales_of_band
 from spaces.spectrum import Spectrum
 
-FEATURES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share", "load", "psi_by_load")
+FEATURES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share", "psi_matched")
 """What a formula may use."""
+
+EVEN_LOAD, STEEPNESS = 2.0, 4.0
+"""Of m. Networks of a load of 1 memorise, and want one bandwidth for every signal; at a load of 4 the best bandwidth
+follows psi: between them no more is known than that it changes."""
 
 LEAST = 1e-6
 """A silent spectrum has features of 0, which have no negative power."""
@@ -37,7 +41,8 @@ STRICT: Mapping[str, Any] = {"extra": "forbid", "allow_inf_nan": False, "strict"
 
 def features_of(spectrum: Spectrum, *, width: int, steps: int, trained_share: float) -> dict[str, float]:
     """Every feature that is known, by its name in `FEATURES`."""
-    load = spectrum.num_samples / width**2
+    load = trained_share * spectrum.num_samples / width**2
+    matched = 1.0 / (1.0 + (EVEN_LOAD / load) ** STEEPNESS)
     return {
         "psi": spectrum.centroid,
         **spectrum.features,
@@ -45,8 +50,7 @@ def features_of(spectrum: Spectrum, *, width: int, steps: int, trained_share: fl
         "width": float(width),
         "steps": float(steps),
         "trained_share": trained_share,
-        "load": load,
-        "psi_by_load": max(spectrum.centroid, LEAST) ** math.log(load),
+        "psi_matched": max(spectrum.centroid, LEAST) ** matched,
     }
 
 

@@ -53,6 +53,16 @@ def test_every_feature_is_known_of_a_signal_and_a_fit() -> None:
     assert (known["samples"], known["width"], known["steps"], known["trained_share"]) == (4_096, 64, 300, 0.5)
 
 
+def test_the_centroid_counts_where_a_network_cannot_memorise() -> None:
+    spectrum = spectrum_like(0.25)  # 4,096 samples
+    at = {width: features_of(spectrum, width=width, steps=300, trained_share=1.0)["psi_matched"] for width in (222, 64)}
+    assert at[222] == pytest.approx(1.0, abs=1e-4)
+    assert at[64] == pytest.approx(0.25 ** (1 / 17))
+    assert features_of(spectrum, width=16, steps=300, trained_share=1.0)["psi_matched"] == pytest.approx(0.25, abs=1e-3)
+    half = features_of(spectrum, width=64, steps=300, trained_share=0.5)["psi_matched"]
+    assert at[64] < half < 1.0
+
+
 def test_a_law_that_leaves_the_rate_open_names_none() -> None:
     assert set(replace(LAW, lr=None).point(spectrum_like(), width=64)) == {"s0", "s1"}
 
