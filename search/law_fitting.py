@@ -3,17 +3,16 @@
 theta:  constants of a form
 regret: of a law's points on surfaces, dB (`surfaces`)
 
-Which features a law of several needs, and where its constants begin, linear regression of the surfaces' optima on the
-features' logarithms says (scikit-learn), the sharper an optimum the heavier its weight; the constants then go where the
-mean regret is least (Nelder and Mead, SciPy): a regret knows, and a distance does not, that a landscape is a cliff on
-one side, a slow decline on the other.
+The constants are those of least mean regret (Nelder and Mead, SciPy), and not of least distance to the surfaces'
+optima: a regret knows that a landscape is a cliff on one side, a slow decline on the other, and flat where seeds
+decide. Features join one by one, each where it saves most.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,23 +23,23 @@ from search.surfaces import Array, Surfaces
 from spaces.calibrated import LEAST, Formula
 from spaces.laws import WINNER_CONSTANTS
 
-TEMPERATURE_DB = 3.0
-"""Of a surface's optimum: points within the noise of a fit count as about as good."""
-
-LEAST_SPREAD = 0.1
-"""Of an optimum, in units of ln B, root s1 and ln lr: no landscape of a few dozen fits knows it better."""
-
 MOST_FEATURES = 3
-"""A law of more is no formula that one prints."""
+"""Of the bandwidth, and of the learning rate: a law of more is no formula that one prints."""
 
-WORTH = 0.1
-"""Share of the targets' variance that another feature must explain of signals it has not seen."""
+WORTH_DB = 0.2
+"""Mean regret that another feature must save."""
 
 PULL_DB = 0.05
 """Regret for a power of 1: of laws that are as good, the one with the smaller powers."""
 
 S1_START, LR_START = 0.25, 1e-3
 """The bandwidth law's."""
+
+PLAIN_START = (math.log(0.2), math.sqrt(S1_START), math.log(LR_START))
+"""Of a form without features: ln B, root of s1, ln lr."""
+
+QUICK, THOROUGH = (0.5,), (0.5, 0.15)
+"""Simplexes of a descent: while features are chosen, and for the constants of a law."""
 
 
 class Formulas(NamedTuple):
@@ -95,6 +94,22 @@ class PowerForm:
         b, lr = self._split(theta)
         return PULL_DB * float(np.abs(b[1:]).sum() + np.abs(lr[1:]).sum())
 
+    def widened(self, theta: Array, names: Sequence[str], most: int) -> list[PowerForm]:
+        """Forms of one feature more, of `names` and of `most` at most for either formula; each begins at `theta`."""
+        b, lr = self._split(theta)
+        root_s1 = theta[[1 + len(self.bandwidth)]]
+        wider_b = [
+            replace(self, bandwidth=(*self.bandwidth, name), start=np.concatenate([b, [0.0], root_s1, lr]))
+            for name in names
+            if name not in self.bandwidth and len(self.bandwidth) < most
+        ]
+        wider_lr = [
+            replace(self, lr=(*self.lr, name), start=np.concatenate([b, root_s1, lr, [0.0]]))
+            for name in names
+            if name not in self.lr and len(self.lr) < most
+        ]
+        return wider_b + wider_lr
+
     def formulas(self, theta: Array, surfaces: Surfaces) -> Formulas:
         """Of a `CalibratedLaw`; the rate keeps to what was searched."""
         b, lr = self._split(theta)
@@ -148,33 +163,28 @@ class PublishedForm:
 
 
 def power_form(surfaces: Surfaces, candidates: Sequence[str], most: int = MOST_FEATURES) -> PowerForm:
-    """The form whose features explain the surfaces' optima of signals that they were not chosen on.
+    """The form whose features, one after another, save the most regret.
 
     Args:
         surfaces: several signals'.
         candidates: features to choose from; those that do not vary are no use.
         most: features of the bandwidth, and of the learning rate.
     """
-    optima, spreads = surfaces.optima(TEMPERATURE_DB)
-    weights = 1.0 / (spreads**2 + LEAST_SPREAD**2)
-    centres = {name: float(np.exp(np.mean(np.log(np.maximum(surfaces.features[name], LEAST))))) for name in candidates}
-    logs = {
-        name: np.log(np.maximum(surfaces.features[name], LEAST) / centres[name])
-        for name in candidates
-        if np.ptp(surfaces.features[name]) > 0.0
-    }
-    chosen, constants = {}, {}
-    for name, column in (("bandwidth", 0), ("lr", 2)):
-        chosen[name] = _chosen(logs, optima[:, column], weights[:, column], surfaces.signals, most)
-        columns = [logs[feature] for feature in chosen[name]]
-        constants[name] = _regressed(columns, optima[:, column], weights[:, column])
-    root_s1 = float(np.average(optima[:, 1], weights=weights[:, 1]))
-    return PowerForm(
-        bandwidth=chosen["bandwidth"],
-        lr=chosen["lr"],
-        centres=centres,
-        start=np.array([*constants["bandwidth"], root_s1, *constants["lr"]]),
-    )
+    varying = [name for name in candidates if np.ptp(surfaces.features[name]) > 0.0]
+    centres = {name: float(np.exp(np.mean(np.log(np.maximum(surfaces.features[name], LEAST))))) for name in varying}
+    best = PowerForm(bandwidth=(), lr=(), centres=centres, start=np.array(PLAIN_START))
+    loss, theta = _descend(best, surfaces, best.start, QUICK)
+    while True:
+        tried = []
+        for wider in best.widened(theta, varying, most):
+            found = _descend(wider, surfaces, wider.start, QUICK)
+            tried.append((found[0], wider, found[1]))
+        if not tried:
+            return replace(best, start=theta)
+        least, wider, at = min(tried, key=lambda each: each[0])
+        if least > loss - WORTH_DB:
+            return replace(best, start=theta)
+        loss, best, theta = least, wider, at
 
 
 def bandwidth_form(surfaces: Surfaces) -> PowerForm:
@@ -186,59 +196,24 @@ def bandwidth_form(surfaces: Surfaces) -> PowerForm:
 
 def fit_form(form: Form, surfaces: Surfaces) -> Array:
     """The constants whose mean regret is least."""
+    return _descend(form, surfaces, form.start, THOROUGH)[1]
+
+
+def _descend(form: Form, surfaces: Surfaces, start: Array, steps: Sequence[float]) -> tuple[float, Array]:
+    """What the best constants lose in the mean, with `Form.penalty_db`; and these.
+
+    Args:
+        steps: sizes of the simplexes that begin, one after another: a second one leaves the first where it has shrunk
+            too early.
+    """
 
     def loss(theta: Array) -> float:
         return float(form.regret_db(theta, surfaces).mean()) + form.penalty_db(theta)
 
-    best = np.asarray(form.start, dtype=np.float64)
-    for size in (0.5, 0.15):  # the second start leaves a simplex that has shrunk too early
+    best, least = np.asarray(start, dtype=np.float64), math.inf
+    for size in steps:
         simplex = best + np.vstack([np.zeros(len(best)), size * np.eye(len(best))])
         options = {"initial_simplex": simplex, "maxiter": 400 * len(best), "xatol": 1e-3, "fatol": 1e-3}
-        best = minimize(loss, best, method="Nelder-Mead", options=options).x
-    return np.asarray(best)
-
-
-def _chosen(
-    logs: Mapping[str, Array], target: Array, weights: Array, signals: Sequence[str], most: int
-) -> tuple[str, ...]:
-    """Forward selection by the error on left-out signals."""
-    chosen: list[str] = []
-    error = _left_out_error([], target, weights, signals)
-    least = WORTH * error
-    while len(chosen) < most:
-        errors = {
-            name: _left_out_error([logs[each] for each in (*chosen, name)], target, weights, signals)
-            for name in logs
-            if name not in chosen
-        }
-        if not errors:
-            break
-        name = min(errors, key=lambda each: errors[each])
-        if errors[name] > error - least:
-            break
-        chosen.append(name)
-        error = errors[name]
-    return tuple(chosen)
-
-
-def _left_out_error(columns: Sequence[Array], target: Array, weights: Array, signals: Sequence[str]) -> float:
-    """Weighted mean squared error of a linear regression on each signal, fitted on the others."""
-    from sklearn.linear_model import LinearRegression
-    from sklearn.model_selection import LeaveOneGroupOut
-
-    X = np.stack(columns, axis=1) if columns else np.zeros((len(target), 1))
-    errors = np.zeros(len(target))
-    for rest, own in LeaveOneGroupOut().split(X, target, groups=list(signals)):
-        fitted = LinearRegression().fit(X[rest], target[rest], sample_weight=weights[rest])
-        errors[own] = fitted.predict(X[own]) - target[own]
-    return float(np.average(errors**2, weights=weights))
-
-
-def _regressed(columns: Sequence[Array], target: Array, weights: Array) -> list[float]:
-    """Intercept and slopes."""
-    from sklearn.linear_model import LinearRegression
-
-    if not columns:
-        return [float(np.average(target, weights=weights))]
-    fitted = LinearRegression().fit(np.stack(columns, axis=1), target, sample_weight=weights)
-    return [float(fitted.intercept_), *map(float, fitted.coef_)]
+        found = minimize(loss, best, method="Nelder-Mead", options=options)
+        best, least = found.x, float(found.fun)
+    return least, np.asarray(best)
