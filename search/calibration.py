@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -209,6 +210,7 @@ def _law_of(name: str, fitted: Fitted, surfaces: Surfaces, spec: StudySpec) -> C
     }
     signals = sorted(set(surfaces.signals))
     corpus = hashlib.sha256("\n".join(sorted(surface.study for surface in surfaces.surfaces)).encode()).hexdigest()
+    sizes = Counter("x".join(f"{each.features[key]:.0f}" for key in ends) for each in surfaces.surfaces)
     return CalibratedLaw(
         name=name,
         source=f"winnow {version('winnow-inr')}: calibrated on {len(signals)} signals, {len(surfaces)} landscapes",
@@ -217,7 +219,7 @@ def _law_of(name: str, fitted: Fitted, surfaces: Surfaces, spec: StudySpec) -> C
         lr=lr,
         domain=Domain(kinds=("audio",), **ends),
         objective="fit" if spec.search.objective == "fit" else "holdout",
-        facts={"corpus": {"fingerprint": corpus[:16], "signals": signals, "landscapes": len(surfaces)}},
+        facts={"corpus": {"fingerprint": corpus[:16], "signals": signals, "landscapes_by_size": dict(sizes)}},
     )
 
 
