@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 48 --deterministic
 
-.PHONY: demo test lint audit bench bench-search chaos clean
+.PHONY: demo test docs lint audit bench bench-search chaos clean
 
 demo: $(INSTALLED)
 	$(BIN)/winnow run $(DEMO)
@@ -19,6 +19,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx --fail-on-warning --fresh-env --quiet docs site
+	@echo "site/index.html"
 
 audit: .venv-audit/bin/pip-audit
 	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
@@ -37,9 +41,9 @@ chaos: $(INSTALLED)
 	$(BIN)/python tests/chaos/chaos.py
 
 clean:
-	rm -rf .venv .venv-audit winnow-store
+	rm -rf .venv .venv-audit site winnow-store
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
