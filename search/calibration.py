@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search.config import StudySpec
-from search.corpus import Size, settings_in_store, settings_of
+from search.corpus import Size, ended_studies, settings_in_store, settings_of
 from search.display import Display
 from search.errors import UsageError
 from search.law_files import write_law
@@ -25,7 +25,6 @@ from search.plan import plan_studies
 from search.result import Result
 from search.run import run_study
 from search.stats import mean_interval
-from search.status import find_studies
 from search.storage import StudyStorage
 from search.surfaces import MIN_FITS, Array, Surfaces, surface_of
 from search.validation import judge
@@ -147,7 +146,7 @@ def calibrate(
     studies: list[StudyStorage] = []
     for setting in settings:
         run_study(setting, display=display)
-        studies += find_studies(spec.store.store, spec.store.storage, setting.name)
+        studies += ended_studies(spec, str(setting.name))
     display.say(f"reading {len(studies)} landscapes")
     surfaces = Surfaces([surface_of(study) for study in studies])
     display.say("fitting laws, each signal left out in turn")

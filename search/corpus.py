@@ -14,6 +14,7 @@ from search.heuristics import ALL_LAWS
 from search.plan import plan_studies
 from search.run import run_study
 from search.status import find_studies
+from search.storage import StudyStorage
 from search.validation import Validation, judge
 from search.verdict import keep
 from spaces.scores import SCORES, score_named
@@ -118,19 +119,31 @@ def settings_of(
 
 
 def settings_in_store(spec: StudySpec, name: str) -> list[StudySpec]:
-    """The campaigns of that name that the store has, each with its own signals and size; the rest `spec` says.
+    """The campaigns of that name in the store, each with its size and its studies that ended; `spec` says the rest.
 
     Raises:
         StudyError: there is none.
     """
     settings = []
     for campaign in campaigns_of(spec, name):
-        studies = find_studies(spec.store.store, spec.store.storage, campaign)
+        studies = ended_studies(spec, campaign)
+        if not studies:
+            continue
         asked = studies[0].facts("fingerprint")
         sized = _at(spec, Size(asked["samples"], asked["width"], asked["steps"]))
         signals = tuple(str(study.facts("signal")) for study in studies)
         settings.append(sized.model_copy(update={"name": campaign, "signals": signals}))
     return settings
+
+
+def ended_studies(spec: StudySpec, campaign: str) -> list[StudyStorage]:
+    """Those of a campaign that came to their end.
+
+    Raises:
+        StudyError: there is no such campaign.
+    """
+    studies = find_studies(spec.store.store, spec.store.storage, campaign)
+    return [study for study in studies if study.facts("finished") is not None]
 
 
 def _at(spec: StudySpec, size: Size) -> StudySpec:
