@@ -99,13 +99,14 @@ class RayNodes:
         self.num_joined = self.num_left = 0
         self._network = network
         self._ray = [str(python), "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+        self._ray += ["--include-log-monitor=false"]  # our drivers do not ask for workers' logs
         self.folder = Path(tempfile.mkdtemp(prefix="wn-"))  # short: the names of sockets in it have at most 107 bytes
         self._ports = {name: free_port() for name in ("gcs", "dashboard", "client")}
         host = network.add_host()
         self.gcs = f"{host.ip}:{self._ports['gcs']}"
         self.dashboard = f"http://{host.ip}:{self._ports['dashboard']}"
         self.client = f"ray://{host.ip}:{self._ports['client']}"
-        more = [f"--autoscaling-config={self._write_autoscaler()}"] if grows else []
+        more = [f"--autoscaling-config={self._write_autoscaler()}"] if grows else ["--no-monitor"]
         self.head = self._start(
             host, "head", "--head", f"--port={self._ports['gcs']}", f"--dashboard-port={self._ports['dashboard']}",
             f"--dashboard-host={host.ip}", "--num-cpus=0", f"--system-config={json.dumps(QUICK_HEALTH)}",
