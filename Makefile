@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := synthetic:bright --name demo --samples 4096 --width 64 --steps 300 --trials 48 --deterministic
 
-.PHONY: demo test docs lint audit bench bench-search chaos clean
+.PHONY: demo test test-cluster docs lint audit bench bench-search chaos clean
 
 demo: $(INSTALLED)
 	$(BIN)/winnow run $(DEMO)
@@ -13,6 +13,9 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/pytest
+
+test-cluster: $(INSTALLED)
+	$(BIN)/pytest -m cluster tests/cluster tests/deploy
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

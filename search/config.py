@@ -24,6 +24,11 @@ CROP_PATTERN = r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,2}"
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """Names become folders of the store, parts of study names and MLflow experiments."""
 
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+
+LABEL_PATTERN = rf"(?:[A-Za-z0-9.-]+/)?{_LABEL}=!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))"
+"""`--label-selector`: Kubernetes' syntax of labels, and Ray's of what is asked of them."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -159,9 +164,15 @@ class WorkerSettings(_Section):
     workers: int | None = Field(
         None, ge=0, le=100_000, description="Ray actors (one per CPU or GPU unless given); 0 runs without Ray"
     )
+    cpu_workers: int = Field(
+        0, ge=0, le=100_000, description="Ray actors beside these that fit on CPUs alone, where others have GPUs"
+    )
     cpus_per_worker: int = Field(1, ge=1, le=4096, description="CPUs, and threads, of each worker")
     gpus_per_worker: float | None = Field(
         None, ge=0, le=64, description="GPUs of each worker, fractions allowed (1 where there are GPUs unless given)"
+    )
+    label_selector: tuple[str, ...] = Field(
+        (), description="nodes that workers may run on, KEY=VALUE of their labels (VALUE, !VALUE, in(A,B)); repeatable"
     )
     lanes: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
         1, description="trials that a worker fits side by side, or 'auto' to measure how many pay"
@@ -170,6 +181,26 @@ class WorkerSettings(_Section):
         300.0, gt=0, le=86_400, description="seconds after which a worker that does not answer is replaced"
     )
     address: str | None = Field(None, description="of a running Ray cluster, host:port or ray://host:port")
+
+    @field_validator("label_selector")
+    @classmethod
+    def _selects_by_labels(cls, selectors: tuple[str, ...]) -> tuple[str, ...]:
+        for selector in selectors:
+            if not re.fullmatch(LABEL_PATTERN, selector):
+                raise ValueError("a label selector must be KEY=VALUE, KEY=!VALUE or KEY=in(A,B)")
+        return selectors
+
+    @model_validator(mode="after")
+    def _beside_others(self) -> Self:
+        if self.workers == 0 and self.cpu_workers:
+            raise ValueError(f"workers 0 runs without Ray and its actors, but got cpu_workers={self.cpu_workers}")
+        return self
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The selector's value by label."""
+        pairs = (selector.partition("=") for selector in self.label_selector)
+        return {key: value for key, _, value in pairs}
 
     @property
     def first_lanes(self) -> int:

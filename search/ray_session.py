@@ -6,12 +6,16 @@ the environment of its processes, which other users cannot read, and neither on 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,17 +29,35 @@ from ray._private import utils as ray_utils
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray._private.grpc_utils import init_grpc_channel
+from ray._private.state import state
+from ray._raylet import (  # type: ignore[attr-defined]
+    GCS_AUTOSCALER_STATE_NAMESPACE,
+    GCS_AUTOSCALER_V2_ENABLED_KEY,
+)
+from ray.autoscaler._private.util import format_readonly_node_type
+from ray.experimental.internal_kv import _internal_kv_get
+from ray.util.client import ray as client
 
 import search
 import spaces
 import trainers
 from search.config import WorkerSettings
 from search.errors import WorkersError, first_line, redact
+from search.placement import Node
 
 PROBE_SECONDS = 5.0
 """Within which something must answer at an address: ray.init itself retries for minutes."""
 
+REPORT_SECONDS = 10.0
+"""Within which the autoscaler of a young head says what nodes there are, if there is one."""
+
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+SUBMITTED = "winnow"
+"""Metadata of jobs that `winnow submit` made: the name of their campaign."""
+
+JOB, OVERRIDE = "RAY_JOB_CONFIG_JSON_ENV_VAR", "RAY_OVERRIDE_JOB_RUNTIME_ENV"
+"""What a job brought along, as Ray tells its driver; whether a driver may change that."""
 
 _ALIVE = {"": "/ray.rpc.NodeInfoGcsService/CheckAlive", "ray": "/ray.rpc.RayletDriver/ClusterInfo"}
 """What a head answers to an empty message at its own port, and at the one for clients, by an address' scheme."""
@@ -53,7 +75,47 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
         return lambda: None
     if settings.address is not None:
         return _join(settings.address)
-    return start_local(max(os.cpu_count() or 1, (settings.workers or 0) * settings.cpus_per_worker))
+    num_workers = (settings.workers or 0) + settings.cpu_workers
+    return start_local(max(os.cpu_count() or 1, num_workers * settings.cpus_per_worker))
+
+
+def look_around() -> list[Node]:
+    """The nodes of the cluster that this process is in, those that left lately too."""
+    if client.is_connected():  # the client's protocol tells little: somebody inside looks
+        inside: list[Node] = ray.get(ray.remote(num_cpus=0)(look_around).remote())
+        return inside
+    free, draining = state.available_resources_per_node(), state.get_draining_nodes()
+    return [
+        Node(
+            id=each["NodeID"],
+            name=each["NodeName"],
+            address=each["NodeManagerAddress"],
+            is_alive=each["Alive"],
+            is_draining=each["NodeID"] in draining,
+            total=each["Resources"],
+            free=free.get(each["NodeID"], {}),
+            labels=each["Labels"],
+        )
+        for each in ray.nodes()
+    ]
+
+
+def can_grow(settings: WorkerSettings) -> bool:
+    """Whether an autoscaler may bring nodes.
+
+    A head runs one in any case. Where it cannot bring nodes, it calls each by its own id.
+    """
+    if settings.address is None:
+        return False
+    if _internal_kv_get(GCS_AUTOSCALER_V2_ENABLED_KEY, namespace=GCS_AUTOSCALER_STATE_NAMESPACE) == b"1":
+        return True
+    deadline = time.monotonic() + REPORT_SECONDS
+    while (report := _internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)) is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    kinds = json.loads(report).get("autoscaler_report", {}).get("active_nodes", {})
+    return not all(kind.startswith(format_readonly_node_type("")) for kind in kinds)
 
 
 def start_local(num_cpus: int) -> Callable[[], None]:
@@ -76,7 +138,7 @@ def start_local(num_cpus: int) -> Callable[[], None]:
 
     try:
         _init(address="local", num_cpus=num_cpus, include_dashboard=False)
-    except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
+    except Exception as error:  # Ray raises one of no class where a machine is too busy to start it in time
         end()
         raise WorkersError(f"Ray cannot start here: {first_line(error)}") from error
     except BaseException:
@@ -89,7 +151,8 @@ def _join(address: str) -> Callable[[], None]:
     # A cluster may lack our packages: ship them, so that nothing needs a shared disk. As folders: modules reach no ray://
     modules = [str(Path(str(package.__file__)).parent) for package in (spaces, trainers, search)]
     try:
-        _init(address=address, runtime_env={"py_modules": modules})
+        with _environment_of_workers(modules) as runtime_env:
+            _init(address=address, runtime_env=runtime_env)
     except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
         raise WorkersError(f"no Ray cluster answers at {address}: {first_line(error)}") from error
 
@@ -97,6 +160,29 @@ def _join(address: str) -> Callable[[], None]:
         ray.shutdown()
 
     return end
+
+
+@contextmanager
+def _environment_of_workers(modules: list[str]) -> Iterator[dict[str, Any]]:
+    """Our packages, beside those that a Ray job which runs us has brought along.
+
+    A job of `winnow submit` brings signals and passwords too: its folder stays on the head, and workers get another.
+    """
+    job = json.loads(os.environ.get(JOB, "{}"))
+    brought = job.get("runtime_env", {}).get("py_modules", [])
+    runtime_env: dict[str, Any] = {"py_modules": [*brought, *modules]}
+    override = os.environ.get(OVERRIDE)
+    with TemporaryDirectory(prefix="winnow-") as folder:
+        if SUBMITTED in job.get("metadata", {}):
+            Path(folder, "README").write_text("Workers get their trials by Ray's object store.\n", encoding="utf-8")
+            runtime_env["working_dir"] = folder
+        os.environ[OVERRIDE] = "1"  # Ray refuses to put what we bring beside what the job has
+        try:
+            yield runtime_env
+        finally:
+            del os.environ[OVERRIDE]
+            if override is not None:
+                os.environ[OVERRIDE] = override
 
 
 def _init(**options: Any) -> None:
@@ -145,11 +231,7 @@ def _probe(address: str) -> None:
             pass
     except (OSError, UnicodeError) as error:
         raise WorkersError(f"no Ray cluster answers at {address}: {error}") from error
-    _refuse_unreadable_token()
-    if is_token_auth_enabled() and not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
-        raise WorkersError(
-            f"{MODE}=token needs a token, but there is none in {TOKEN}, {TOKEN_PATH} or ~/.ray/auth_token"
-        )
+    check_token()
     with init_grpc_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}") as channel:
         try:
             channel.unary_unary(_ALIVE[parts.scheme])(b"", timeout=PROBE_SECONDS)
@@ -157,13 +239,29 @@ def _probe(address: str) -> None:
             _refuse(address, parts.scheme == "ray", error)
 
 
+def check_token() -> None:
+    """Ray would abort the process, or ask for nothing.
+
+    Raises:
+        WorkersError: authentication is on, and there is no token.
+    """
+    _refuse_unreadable_token()
+    if is_token_auth_enabled() and not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        raise WorkersError(
+            f"{MODE}=token needs a token, but there is none in {TOKEN}, {TOKEN_PATH} or ~/.ray/auth_token"
+        )
+
+
+def token_refused(address: str) -> WorkersError:
+    """What to say where a cluster does not take our token."""
+    token = "another one" if is_token_auth_enabled() else f"none, as {MODE}=token is not set"
+    return WorkersError(f"the Ray cluster at {address} takes only who has its token, but this has {token}")
+
+
 def _refuse(address: str, is_client: bool, error: grpc.RpcError) -> None:
     code = error.code()
     if code == grpc.StatusCode.UNAUTHENTICATED:
-        token = "another one" if is_token_auth_enabled() else f"none, as {MODE}=token is not set"
-        raise WorkersError(
-            f"the Ray cluster at {address} takes only who has its token, but this has {token}"
-        ) from error
+        raise token_refused(address) from error
     if is_client and code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return  # whoever it is that asks, it does not say: but it has understood
     raise WorkersError(f"what answers at {address} must be a Ray cluster's head, but: {code.name.lower()}") from error

@@ -16,8 +16,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.config import WorkerSettings
 from search.errors import WorkersError, first_line, redact
+from search.placement import Demand, WorkerKind, demands_of, never_placed
 from search.plugins import loaded_plugins, own_architectures
-from search.ray_session import connect
+from search.ray_session import can_grow, connect, look_around
 from search.trial import Loss
 from search.workers import Event, Full, LaneRunner, Lost, Report, Segment, pick_device
 from trainers.config import NetworkConfig
@@ -26,8 +27,11 @@ from trainers.tasks import Task
 if TYPE_CHECKING:
     from trainers.networks import Architecture
 
+NAMES = ("CPU", "GPU")
+"""Of the resources that a worker takes."""
+
 WAIT_ALOUD_SECONDS = 20.0
-"""After which a study without any worker says that it waits for room."""
+"""After which it is said that workers wait for room."""
 
 MAX_LOST_STARTS = 10
 """Workers in a row that died before their first answer: the next would too."""
@@ -88,10 +92,10 @@ class RayWorkers:
 
     def __init__(self, settings: WorkerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
         self.lanes = settings.first_lanes
-        self._cpus = settings.cpus_per_worker
         self._lease = settings.lease
         self._warn = warn
         self._actors: dict[int, Any] = {}
+        self._kinds: dict[int, WorkerKind] = {}
         self._placing: dict[Any, int] = {}
         self._preparing: dict[Any, int] = {}
         self._places: dict[int, tuple[str, int]] = {}  # node and process, of those that are placed
@@ -100,22 +104,17 @@ class RayWorkers:
         self._tasks: dict[str, Any] = {}
         self._next_id = self._starts_lost = 0
         self._started = float("-inf")
-        self._asked = time.monotonic()
+        self._waiting, self._waiting_since, self._waiting_said = 0, time.monotonic(), 0
         self._leave = connect(settings)
         for module in loaded_plugins():
             cloudpickle.register_pickle_by_value(module)  # a worker cannot import it
-        total = ray.cluster_resources()
-        num_cpus, num_gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
-        self._gpus = settings.gpus_per_worker if settings.gpus_per_worker is not None else float(num_gpus > 0)
-        room = [int(num_cpus // self._cpus), *([int(num_gpus / self._gpus + 1e-9)] if self._gpus else [])]
-        if min(room) < 1:
+        try:
+            for demand in self._demands(settings):
+                for _ in range(demand.num):
+                    self._add(demand.kind)
+        except BaseException:
             self.close()
-            raise WorkersError(
-                f"a worker needs {self._cpus} CPUs and {self._gpus:g} GPUs, "
-                f"but the cluster has {num_cpus:g} and {num_gpus:g}"
-            )
-        for _ in range(settings.workers if settings.workers is not None else min(room)):
-            self._add()
+            raise
 
     def ids(self) -> Sequence[int]:
         """The actors that are prepared."""
@@ -165,22 +164,20 @@ class RayWorkers:
                 ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         except (ray_exceptions.RayError, ConnectionError) as error:
             raise WorkersError(f"the Ray cluster does not answer any more: {first_line(error)}") from error
-        if not ready and not self._places and time.monotonic() - self._asked > WAIT_ALOUD_SECONDS:
-            self._asked = float("inf")
-            self._warn(f"the cluster has no room yet for any of {len(self._placing)} workers; waiting")
         for ref in ready:
             if ref in self._placing:
                 self._prepare(ref)
             elif ref in self._preparing:
                 self._welcome(ref)
+        self._tell_of_waiting()
         events = [self._collect(ref) for ref in ready if ref in self._running]
         return events + self._collect_hung()
 
     def replace(self, worker: int) -> None:
-        """Another actor; Ray places it where there is room."""
+        """Another actor of its kind; Ray places it where there is room."""
         self._places.pop(worker, None)
         ray.kill(self._actors.pop(worker))
-        self._add()
+        self._add(self._kinds.pop(worker))
 
     def close(self) -> None:
         """Kill the actors; leave Ray, or stop it where this process started it."""
@@ -189,13 +186,41 @@ class RayWorkers:
         self._actors.clear()
         self._leave()
 
-    def _add(self) -> None:
+    def _demands(self, settings: WorkerSettings) -> list[Demand]:
+        """What is asked of the cluster. It may have no room yet: actors that wait are what an autoscaler looks at."""
+        nodes = look_around()
+        demands = demands_of(settings, nodes)
+        kind = never_placed(demands, nodes)
+        if kind is not None:
+            num_cpus, num_gpus = (sum(node.total.get(name, 0.0) for node in nodes if node.is_alive) for name in NAMES)
+            has = f"the cluster has {num_cpus:g} and {num_gpus:g}"
+            if not can_grow(settings):
+                enough = num_cpus >= kind.cpus and num_gpus >= kind.gpus
+                raise WorkersError(f"a worker needs {kind}, but {has}{', and no node has them' if enough else ''}")
+            self._warn(f"a worker needs {kind}, and {has}: waiting for the cluster to grow")
+        return demands
+
+    def _add(self, kind: WorkerKind) -> None:
         worker, self._next_id = self._next_id, self._next_id + 1
         # Ray's defaults of no restarts and no retries are kept: the driver owns the retries.
-        options = FitActor.options(num_cpus=self._cpus, num_gpus=self._gpus)  # type: ignore[attr-defined]
-        actor = options.remote(self._cpus, self._gpus > 0, own_architectures())
-        self._actors[worker] = actor
+        options = FitActor.options(  # type: ignore[attr-defined]
+            num_cpus=kind.cpus, num_gpus=kind.gpus, label_selector=dict(kind.labels)
+        )
+        actor = options.remote(kind.cpus, kind.gpus > 0, own_architectures())
+        self._actors[worker], self._kinds[worker] = actor, kind
         self._placing[actor.place.remote()] = worker
+
+    def _tell_of_waiting(self) -> None:
+        """Say it where workers have waited for room for a while, and where that is over."""
+        now, num = time.monotonic(), len(self._placing)
+        if num != self._waiting:
+            self._waiting, self._waiting_since = num, now
+        if not num and self._waiting_said:
+            self._waiting_said = 0
+            self._warn("all workers have room now")
+        elif num != self._waiting_said and now - self._waiting_since > WAIT_ALOUD_SECONDS:
+            self._waiting_said = num
+            self._warn(f"{num} of {len(self._actors)} workers wait for room in the cluster")
 
     def _prepare(self, ref: Any) -> None:
         """An actor is placed, or died before it could answer."""
@@ -221,7 +246,7 @@ class RayWorkers:
             self._take_lost_start(worker, _reason(error))
             return
         self._starts_lost, self._started = 0, time.monotonic()
-        if self._gpus and device == "cpu":
+        if self._kinds[worker].gpus and device == "cpu":
             self._warn("a worker holds a GPU that torch does not see: it fits on the CPU")
 
     def _take_lost_start(self, worker: int, reason: str) -> None:

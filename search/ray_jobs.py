@@ -1,0 +1,223 @@
+"""Jobs of a Ray cluster, by the address of its dashboard: submit, find, follow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobSubmissionClient
+
+from search.errors import UsageError, WorkersError, first_line, redact
+from search.ray_session import PROBE_SECONDS, SUBMITTED, check_token, token_refused
+
+ANSWER_SECONDS = 60.0
+"""So long a dashboard may take for an answer: it unpacks what it is sent."""
+
+AWAY_SECONDS = 120.0
+"""So long a dashboard may be away before who follows a job gives up; the job goes on."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks at a job whose log has ended, or whose dashboard is away."""
+
+_OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+"""Ray takes these for the address, whatever it is told."""
+
+_TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging",
+)  # fmt: skip
+"""Loggers that tell of every package and every look at a log."""
+
+ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the cluster says of a job.
+
+    Attributes:
+        id: which.
+        status: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
+        exit_code: of its command; None as long as it has none.
+        message: why it is where it is.
+        started: seconds since the epoch.
+        metadata: what who submitted it said of it.
+    """
+
+    id: str
+    status: str
+    exit_code: int | None
+    message: str
+    started: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status in ENDED
+
+
+class _Client(JobSubmissionClient):  # type: ignore[misc]
+    """One that waits for no answer for ever."""
+
+    def _do_request(self, method: str, endpoint: str, **more: Any) -> Any:
+        return super()._do_request(method, endpoint, **{"timeout": ANSWER_SECONDS, **more})
+
+
+class Jobs:
+    """The jobs of the cluster whose dashboard is at an address.
+
+    Args:
+        address: http://host:port or https://host:port.
+
+    Raises:
+        UsageError: no such address.
+        WorkersError: nothing listens there, it is no dashboard, or it does not take our token.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = _checked(address)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        check_token()
+        with self._errors(), _unset(_OVERRIDES):
+            self._client = _Client(self.address)
+
+    def submit(self, id: str, command: str, folder: Path, metadata: Mapping[str, str]) -> None:
+        """Send the folder, and have the command run in it on the head.
+
+        Raises:
+            WorkersError: the cluster does not take it.
+        """
+        with self._errors():
+            self._client.submit_job(
+                submission_id=id,
+                entrypoint=command,
+                runtime_env={"working_dir": str(folder)},
+                metadata=dict(metadata),
+            )
+
+    def all(self) -> list[Job]:
+        """The jobs that were submitted, the latest last."""
+        with self._errors():
+            details = self._client.list_jobs()
+        return sorted((_job(each) for each in details if each.submission_id), key=lambda job: job.started)
+
+    def find(self, name: str) -> Job:
+        """The job of an id, or the latest of a campaign.
+
+        Raises:
+            UsageError: there is none.
+        """
+        jobs = self.all()
+        for job in reversed(jobs):
+            if name in (job.id, job.metadata.get(SUBMITTED)):
+                return job
+        known = ", ".join(f"{job.metadata.get(SUBMITTED, '')} {job.id}".strip() for job in jobs[-5:]) or "none"
+        raise UsageError(
+            f"a job must be named by its id or campaign, but got {name!r}; jobs at {self.address}: {known}"
+        )
+
+    def stop(self, id: str) -> None:
+        """Ask a job to end: `winnow run` keeps what it has."""
+        with self._errors():
+            self._client.stop_job(id)
+
+    def follow(self, id: str, take: Callable[[str], None]) -> Job:
+        """Hand on what a job has said and says, until it ends; where the connection is lost, from where it was.
+
+        Raises:
+            WorkersError: the dashboard is away for too long.
+        """
+        taken, away_since = 0, None
+
+        def take_new(text: str, at: int) -> int:
+            nonlocal taken, away_since
+            away_since = None
+            if at + len(text) > taken:
+                take(text[max(taken - at, 0) :])
+                taken = at + len(text)
+            return at + len(text)
+
+        while True:
+            try:
+                asyncio.run(self._tail(id, take_new))
+                job = self.look(id)
+                if job.has_ended:
+                    with self._errors():
+                        take_new(self._client.get_job_logs(id), 0)  # what came after the tail's last look
+                    return job
+            except (WorkersError, RuntimeError, aiohttp.ClientError, OSError) as error:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > AWAY_SECONDS:
+                    raise WorkersError(f"the dashboard at {self.address} is away: {first_line(error)}") from error
+            time.sleep(LOOK_SECONDS)
+
+    def look(self, id: str) -> Job:
+        """Where a job stands."""
+        with self._errors():
+            return _job(self._client.get_job_info(id))
+
+    async def _tail(self, id: str, take_new: Callable[[str, int], int]) -> None:
+        at = 0
+        async for text in self._client.tail_job_logs(id):
+            at = take_new(text, at)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """What Ray's client raises, in one line."""
+        try:
+            yield
+        except AuthenticationError as error:
+            raise token_refused(self.address) from error
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise WorkersError(
+                f"what answers at {self.address} must be a Ray cluster's dashboard, but: {first_line(error)}"
+            ) from error
+
+
+def _checked(address: str) -> str:
+    """Without a path; fails at once where nothing listens."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        host = port = None
+    if not host or not port or parts.scheme not in ("http", "https") or parts.path.strip("/") or parts.username:
+        raise UsageError(f"--address must be that of a Ray dashboard, http://host:8265, but got {redact(address)!r}")
+    try:
+        with socket.create_connection((host, port), timeout=PROBE_SECONDS):
+            pass
+    except (OSError, UnicodeError) as error:
+        raise WorkersError(f"no Ray dashboard answers at {address}: {error}") from error
+    return address.rstrip("/")
+
+
+def _job(details: JobDetails) -> Job:
+    return Job(
+        id=details.submission_id,
+        status=str(getattr(details.status, "value", details.status)),
+        exit_code=details.driver_exit_code,
+        message=details.message or "",
+        started=(details.start_time or 0) / 1000,
+        metadata=details.metadata or {},
+    )
+
+
+@contextmanager
+def _unset(names: tuple[str, ...]) -> Iterator[None]:
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(before)
