@@ -41,13 +41,13 @@ def connect(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def newest_experiment(store: Path) -> str | None:
-    """Id of the campaign that the store's own database had last."""
+def newest_experiment(store: Path) -> tuple[str, frozenset[str]] | None:
+    """Id and names of tags of the campaign that the store's own database had last."""
     from mlflow import MlflowClient
 
     found = MlflowClient(default_tracking_uri(store)).search_experiments(order_by=["last_update_time DESC"])
     campaigns = [experiment for experiment in found if experiment.name != "Default"]
-    return str(campaigns[0].experiment_id) if campaigns else None
+    return (str(campaigns[0].experiment_id), frozenset(campaigns[0].tags)) if campaigns else None
 
 
 def _create_database(uri: str) -> None:

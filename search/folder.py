@@ -22,6 +22,9 @@ PICTURES = (
     )
 )  # fmt: skip
 REPORT = "report.html"
+PREVIEW = "preview.png"
+"""The landscape, small: MLflow shows pictures of its descriptions at their full size."""
+
 CHECKPOINTS, DIAGNOSES, LOCK, SCORES = "checkpoints", "diagnoses", "driver.lock", "scores.json"
 
 

@@ -23,6 +23,7 @@ from search.folder import (
     IMPORTANCE,
     LANDSCAPE,
     PATH,
+    PREVIEW,
     RECONSTRUCTION,
     SLICES,
     SPECTRA,
@@ -43,6 +44,11 @@ from search.waveform_plot import draw_waveform
 from spaces.parameters import PointError
 from spaces.space import Space
 from spaces.spectrum import Spectrum
+from trainers.checkpoint import write_atomically
+from trainers.images import shrink_png
+
+PREVIEW_SCALE = 0.6
+"""Of a picture's 1,105 pixels: beside MLflow's side panels a description is about 800 wide."""
 
 
 @dataclass(kw_only=True)
@@ -63,6 +69,9 @@ def draw_study(folder: Path, storage: StudyStorage) -> Pictures:
     pictures = pictures_of(storage, folder)
     for name, draw in pictures.drawings.items():
         draw(folder / name)
+    shown = next((name for name in (LANDSCAPE, CONVERGENCE) if name in pictures.drawings), None)
+    if shown:
+        write_atomically(folder / PREVIEW, shrink_png((folder / shown).read_bytes(), scale=PREVIEW_SCALE))
     return pictures
 
 

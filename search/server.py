@@ -12,6 +12,8 @@ from pathlib import Path
 
 from search.connection import default_tracking_uri, newest_experiment
 from search.errors import ServerError, StudyError, UsageError, first_line
+from search.preset_views import STUDIES, TAG
+from search.ui_links import view_link
 
 
 def serve_ui(store: Path, host: str, port: int) -> None:
@@ -65,10 +67,14 @@ def serve_ui(store: Path, host: str, port: int) -> None:
 
 
 def _address(store: Path, host: str, port: int) -> str:
-    """The runs of the newest campaign, in MLflow's view for training (its default is the one for language models)."""
+    """The studies of the newest campaign and what they found."""
     server = f"http://{host}:{port}"
-    experiment = newest_experiment(store)
-    return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning" if experiment else server
+    newest = newest_experiment(store)
+    if newest is None:
+        return server
+    experiment, tags = newest
+    # A campaign that an older version showed has no views; MLflow would complain of one that is not there.
+    return f"{server}/{view_link(experiment, STUDIES if TAG + STUDIES in tags else None)}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

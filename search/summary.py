@@ -19,6 +19,8 @@ def summarise(storage: StudyStorage) -> dict[str, Any]:
 
     `steps` counts all updates of the search, selection included; `fit_seconds` is time inside fits, all of them.
     """
+    # Facts name records: read first, they name none that a driver beside us adds later.
+    facts = storage.facts("references") or {}
     trials, references, confirmations = storage.trials(), storage.references(), storage.confirmations()
     states = Counter(record.state for record in trials)
     selections = [record for record in confirmations if record.purpose == Purpose.SELECT]
@@ -29,7 +31,7 @@ def summarise(storage: StudyStorage) -> dict[str, Any]:
         "objective": storage.facts("fingerprint")["objective"],
         "trials": {state.value: states[state] for state in State},
         "best": _best(storage, trials, confirmations),
-        "references": _references(storage, found_record(storage, trials), references, confirmations),
+        "references": _references(storage, facts, found_record(storage, trials), references, confirmations),
         "steps": sum(record.step for record in [*trials, *selections]),
         "wall_seconds": storage.facts("wall_seconds") or {},
         "fit_seconds": sum(record.fit_seconds for record in [*trials, *references, *confirmations]),
@@ -55,8 +57,8 @@ def front_records(trials: Sequence[Record]) -> list[Record]:
 
 def best_prediction_db(storage: StudyStorage) -> float | None:
     """Fitted PSNR, on the search's seed, of the best prediction at the rate that counts; None where there is none."""
-    by_number = {record.number: record for record in storage.references()}
     facts = (storage.facts("references") or {}).values()
+    by_number = {record.number: record for record in storage.references()}
     values = [by_number[fact["number"]].psnr_db for fact in facts if fact["kind"] == "prediction"]
     return max((value for value in values if value is not None), default=None)
 
@@ -64,8 +66,9 @@ def best_prediction_db(storage: StudyStorage) -> float | None:
 def found_record(storage: StudyStorage, trials: Sequence[Record]) -> Record | None:
     """The trial of the recommended point: what selection chose or, before that, the best complete one."""
     number = storage.facts("found")
-    if number is not None:
-        return next(record for record in trials if record.number == number)
+    found = next((record for record in trials if record.number == number), None)
+    if found is not None:  # else it is of a trial that ended after these were read
+        return found
     return next(iter(ranked_trials(trials, storage.objective, best_prediction_db(storage))), None)
 
 
@@ -82,12 +85,16 @@ def _best(storage: StudyStorage, trials: Sequence[Record], confirmations: Sequen
 
 
 def _references(
-    storage: StudyStorage, found: Record | None, references: Sequence[Record], confirmations: Sequence[Record]
+    storage: StudyStorage,
+    known: Mapping[str, Any],
+    found: Record | None,
+    references: Sequence[Record],
+    confirmations: Sequence[Record],
 ) -> dict[str, Any]:
     found_values = _confirm_values(storage, found.label, confirmations) if found else {}
     by_number = {record.number: record for record in references}
     entries: dict[str, Any] = {}
-    for name, facts in (storage.facts("references") or {}).items():
+    for name, facts in known.items():
         record = by_number[facts["number"]]
         values = _confirm_values(storage, name, confirmations)
         regret, interval = _difference(found_values, values)

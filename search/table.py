@@ -1,4 +1,4 @@
-"""The result as a table that a person reads: in the terminal, and as Markdown in MLflow."""
+"""The result as a table and a sentence that a person reads."""
 
 from __future__ import annotations
 
@@ -72,16 +72,6 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
     """Of a table of these rows, in order: the widest one's."""
     widest: Row = max(rows, key=len, default={})
     return list(widest)
-
-
-def to_markdown(summary: Mapping[str, Any]) -> str:
-    """For a run's description."""
-    lines = [f"**{summary['signal']}**, space {summary['space']}: {sentence_of(summary)}. PSNR in dB.", ""]
-    rows = rows_of(summary)
-    columns = columns_of(rows)
-    lines += ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(row.get(column, "") for column in columns) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def sentence_of(summary: Mapping[str, Any]) -> str:

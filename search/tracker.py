@@ -36,6 +36,12 @@ LAST_PROBE_SECONDS = 10.0
 PAUSE_SECONDS = (2.0, 60.0)
 """Between two questions whether MLflow is back: the first pause, and the longest; each is twice the one before."""
 
+STANDING_SECONDS = 30.0
+"""Between two looks at how a study that runs stands, for its description."""
+
+STANDING_SHARE = 0.02
+"""Of a session's time that these looks may take, of all studies together."""
+
 SAID_OUTAGES = 3
 """Of one session; one that comes and goes fills no terminal."""
 
@@ -76,6 +82,7 @@ class Tracker:
         self._doing: StudyTracker | None = None
         self._is_silent = self._is_closed = self._has_said_unread = False
         self._num_outages = 0
+        self._pace = _Pace()
         self._pause = self._first_pause
         self._probe_at = self._well_since = self._silent_since = time.monotonic()
         self._stop, self._ended = threading.Event(), threading.Event()
@@ -89,7 +96,7 @@ class Tracker:
             name: of the study, in full.
             read: gives, on the tracker's thread, what MLflow is to show with this status of the study.
         """
-        study = StudyTracker(name, self.put, StudyRuns(self._artifacts, self._stop), read)
+        study = StudyTracker(name, self.put, StudyRuns(self._artifacts, self._stop), read, self._pace)
         self._studies.append(study)
         study.bring_up()
         return study
@@ -249,10 +256,16 @@ class StudyTracker:
         put: has the thread do something.
         runs: the study's.
         read: see `Tracker.begin`.
+        pace: of all studies' looks at how they stand.
     """
 
     def __init__(
-        self, name: str, put: Callable[[Job], None], runs: StudyRuns, read: Callable[[Status], StudyView]
+        self,
+        name: str,
+        put: Callable[[Job], None],
+        runs: StudyRuns,
+        read: Callable[[Status], StudyView],
+        pace: _Pace,
     ) -> None:
         self.name = name
         self.is_lacking = self.is_done = False
@@ -261,6 +274,8 @@ class StudyTracker:
         self._runs = runs
         self._read = read
         self._status = Status.RUNNING
+        self._pace = pace
+        self._stands_at = time.monotonic() + STANDING_SECONDS
 
     @property
     def parent_run_id(self) -> str | None:
@@ -276,6 +291,7 @@ class StudyTracker:
                 self.is_lacking = True
             else:
                 self._runs.log(client, Child(record=record, role=role, files=files))
+                self._show_standing(client)
 
         self._put(Job(self, write))
 
@@ -293,6 +309,15 @@ class StudyTracker:
             self.is_done = True
 
         self._put(Job(self, write))
+
+    def _show_standing(self, client: MlflowClient) -> None:
+        began = time.monotonic()
+        if began < max(self._stands_at, self._pace.free_at):
+            return
+        self._runs.show_standing(client, _reading(lambda: self._read(self._status)))
+        now = time.monotonic()
+        self._stands_at = now + STANDING_SECONDS
+        self._pace.free_at = now + (now - began) / STANDING_SHARE
 
     def bring_up(self) -> None:
         """Have MLflow show what storage holds by then."""
@@ -316,6 +341,13 @@ class Job:
 
     study: StudyTracker
     do: Callable[[MlflowClient], None]
+
+
+@dataclass
+class _Pace:
+    """When the next study may look at how it stands."""
+
+    free_at: float = 0.0
 
 
 class _UnreadError(Exception):

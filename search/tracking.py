@@ -19,6 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.answer import ANSWER_TAGS, VARIED, answer_metrics
+from search.dataset import SignalDataset
+from search.experiment import NOTE, show_campaign
+from search.notes import study_note
 from search.record import Record
 from search.references import reference_key
 from search.trial import State, spell
@@ -26,7 +30,7 @@ from search.view import Child, Ending, Status, StudyView, spelled
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run
+    from mlflow.entities import DatasetInput, Metric, Param, Run
 
 RUN_STATUS = {State.COMPLETE: Status.FINISHED, State.PRUNED: Status.KILLED, State.FAILED: Status.FAILED}
 
@@ -56,6 +60,7 @@ class StudyRuns:
         self._stop = stop or threading.Event()
         self._experiment_id = ""
         self._status: Status | None = None
+        self._dataset: SignalDataset | None = None
 
     def bring_up(self, client: MlflowClient, view: StudyView) -> int:
         """Make MLflow show `view`; how many child runs it lacked."""
@@ -67,8 +72,17 @@ class StudyRuns:
                 self._log_files(client, self.keys[child.record.key], child.files, listed[child.record.key].data.tags)
         if view.ending:
             self._end(client, parent, listed, view.ending)
+        self._show(client, parent, view)
+        # Many studies begin at once: the first makes the experiment's description, how they stand or end renews it.
+        show_campaign(client, self._experiment_id, only_first=view.status is Status.RUNNING)
         self.close(client, view.status, view.ended)
         return len(lacking)
+
+    def show_standing(self, client: MlflowClient, view: StudyView) -> None:
+        """Have the parent run and the experiment say what `view` says; child runs stay as they are."""
+        if self.parent_id is not None:
+            self._show(client, client.get_run(self.parent_id), view)
+            show_campaign(client, self._experiment_id)
 
     def num_lacking(self, client: MlflowClient, view: StudyView) -> int:
         """How many child runs `bring_up` would log."""
@@ -91,6 +105,8 @@ class StudyRuns:
             )
             unfinished = str(run.info.run_id)
         client.log_batch(unfinished, metrics=_metrics(record), params=_to_params(params_of(record)))
+        if self._dataset:
+            client.log_inputs(unfinished, datasets=_to_inputs(self._dataset))
         self._log_files(client, unfinished, child.files, {})
         client.set_terminated(unfinished, status=RUN_STATUS[record.state].value, end_time=_to_ms(record.ended))
         self.keys[record.key] = unfinished
@@ -106,6 +122,7 @@ class StudyRuns:
     def _open(self, client: MlflowClient, view: StudyView) -> tuple[Run, Lacking, dict[str, Run]]:
         """The parent run, what it lacks, and its child runs that are whole, by key. What belongs to no trial goes."""
         self._experiment_id = open_experiment(client, self._artifacts, view.campaign)
+        self._dataset = view.dataset
         parent = self._open_parent(client, view)
         self.parent_id = str(parent.info.run_id)
         by_key: dict[str, list[Run]] = defaultdict(list)
@@ -114,7 +131,7 @@ class StudyRuns:
         lacking: Lacking = []
         listed: dict[str, Run] = {}
         for child in view.children:
-            whole, part, others = _sorted_out(by_key.pop(child.record.key, []), child.record)
+            whole, part, others = _sorted_out(by_key.pop(child.record.key, []), child.record, view.dataset)
             if whole is None:
                 lacking.append((child, part))
             else:
@@ -175,9 +192,23 @@ class StudyRuns:
         self._set_tags(client, listed, ("winnow.role", "found"), {ending.found}, rest="trial")
         self._set_tags(client, listed, ("winnow.front", "true"), front, rest=None)
         _set_metrics(client, self.parent_id, _summary_metrics(ending.summary), parent.data.metrics)
-        if parent.data.tags.get("mlflow.note.content") != ending.note:
-            client.set_tag(self.parent_id, "mlflow.note.content", ending.note)
         self._log_files(client, self.parent_id, ending.files, parent.data.tags)
+
+    def _show(self, client: MlflowClient, parent: Run, view: StudyView) -> None:
+        """What the parent run says of the study."""
+        run_id = parent.info.run_id
+        if not has_dataset(parent, view.dataset):
+            assert view.dataset
+            client.log_inputs(run_id, datasets=_to_inputs(view.dataset))
+        note = study_note(view, self._experiment_id, run_id, self.keys)
+        tags = {**view.tags, **view.answer, NOTE: note}
+        known = parent.data.tags
+        for key in (*ANSWER_TAGS, VARIED):
+            if key in known and key not in tags:
+                client.delete_tag(run_id, key)
+        for key, value in tags.items():
+            if known.get(key) != value:
+                client.set_tag(run_id, key, value)
 
     def _set_tags(
         self, client: MlflowClient, listed: Mapping[str, Run], tag: tuple[str, str], keys: set[str], *, rest: str | None
@@ -230,6 +261,13 @@ def params_of(record: Record) -> dict[str, str]:
     return spelled({**record.point, **asked})
 
 
+def has_dataset(run: Run, dataset: SignalDataset | None) -> bool:
+    """Whether a run has this dataset, if there is one, as its input."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    names = {(one.dataset.name, one.dataset.digest) for one in inputs}
+    return dataset is None or (dataset.name, dataset.digest) in names
+
+
 def is_same(one: float | None, other: float | None) -> bool:
     """Whether MLflow would show both alike: it holds infinity as the largest double."""
     if one is None or other is None:
@@ -238,9 +276,15 @@ def is_same(one: float | None, other: float | None) -> bool:
     return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def _sorted_out(runs: Sequence[Run], record: Record) -> tuple[Run | None, str | None, list[str]]:
+def _sorted_out(
+    runs: Sequence[Run], record: Record, dataset: SignalDataset | None
+) -> tuple[Run | None, str | None, list[str]]:
     """Of the runs with a record's key: one that shows it, else one that begins to; and the ids of all others."""
-    whole = [run for run in runs if _shows(run, record) and run.info.status == RUN_STATUS[record.state]]
+    whole = [
+        run
+        for run in runs
+        if _shows(run, record) and has_dataset(run, dataset) and run.info.status == RUN_STATUS[record.state]
+    ]
     part = [run for run in runs if _begins(run, record)]
     kept = (whole or part or [None])[0]
     others = [str(run.info.run_id) for run in runs if run is not kept]
@@ -292,8 +336,8 @@ def _metrics(record: Record) -> list[Metric]:
 
 def _summary_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
     best = summary["best"] or {}
-    metrics = {"psnr_db": best.get("psnr_db"), "held_psnr_db": best.get("held_psnr_db")}
-    metrics |= {**best.get("metrics", {}), **_confirmed_metrics(best.get("confirmed"))}
+    metrics = {**answer_metrics(summary), **_confirmed_metrics(best.get("confirmed"))}  # shown in this order
+    metrics |= {"psnr_db": best.get("psnr_db"), "held_psnr_db": best.get("held_psnr_db"), **best.get("metrics", {})}
     for name, reference in summary["references"].items():
         metrics[_metric_name(f"regret_db_{name}")] = reference["regret_db"]
     metrics |= {f"num_{state}": float(count) for state, count in summary["trials"].items()}
@@ -332,6 +376,20 @@ def _to_params(values: Mapping[str, str]) -> list[Param]:
     from mlflow.entities import Param
 
     return [Param(key, value) for key, value in values.items()]
+
+
+def _to_inputs(dataset: SignalDataset) -> list[DatasetInput]:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    entity = Dataset(
+        name=dataset.name,
+        digest=dataset.digest,
+        source_type="local",
+        source=dataset.source_json(),
+        schema=dataset.schema_json(),
+        profile=dataset.profile_json(),
+    )
+    return [DatasetInput(entity, tags=[InputTag("mlflow.data.context", dataset.context)])]
 
 
 def _to_ms(seconds: float) -> int:

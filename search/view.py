@@ -13,13 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from search.answer import VARIED, answer_tags
+from search.dataset import SignalDataset, dataset_of
 from search.export import kept_files
-from search.folder import PICTURES, REPORT, diagnosis_paths, study_folder
+from search.folder import PICTURES, PREVIEW, REPORT, diagnosis_paths, study_folder
 from search.lock import holder_of
 from search.record import Record
 from search.storage import StudyStorage
 from search.summary import found_record, summarise
-from search.table import to_markdown
 from search.trial import State
 
 SHOWN = "shown"
@@ -57,13 +58,11 @@ class Ending:
     Attributes:
         summary: as `summarise` gives it.
         found: key of the found trial.
-        note: description of the run, Markdown.
         files: pictures, sound, the winner.
     """
 
     summary: Mapping[str, Any]
     found: str
-    note: str
     files: Sequence[Path]
 
 
@@ -74,7 +73,11 @@ class StudyView:
     Attributes:
         id: of the study; two stores may have studies of one name.
         study: full name.
-        params, tags: of the parent run.
+        params, tags: of the parent run, for good.
+        answer: tags of the parent run that say what was found by now; see `search.answer`.
+        summary: as `summarise` gives it.
+        budget: trials that were asked for.
+        dataset: the signal; None where an old storage kept too little of it.
         began: when the study was made, seconds since the epoch.
         ended: when its last fit ended, likewise; None where none did.
         status: of the parent run.
@@ -86,6 +89,10 @@ class StudyView:
     study: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
+    answer: Mapping[str, str]
+    summary: Mapping[str, Any]
+    budget: int
+    dataset: SignalDataset | None
     began: float
     ended: float | None
     status: Status
@@ -112,12 +119,18 @@ def view_of(storage: StudyStorage, store: Path, status: Status) -> StudyView:
     folder = study_folder(store, storage.name)
     trials, references = storage.trials(), storage.references()
     shown = storage.facts(SHOWN) or {"params": _old_params(storage), "tags": {}}
+    summary, params = summarise(storage), shown["params"]
+    title = storage.name.split("/")[1]
     ends = [record.ended for record in [*trials, *references, *storage.confirmations()]]
     return StudyView(
         id=storage.facts("id"),
         study=storage.name,
-        params=shown["params"],
-        tags=shown["tags"],
+        params=params,
+        tags={**shown["tags"], **_size_tags(params)},
+        answer={**answer_tags(summary), **_varied(trials)},
+        summary=summary,
+        budget=storage.facts("trials") or 0,
+        dataset=dataset_of(title, storage.facts("fingerprint"), params, storage.facts("spectrum")),
         began=datetime.fromisoformat(storage.facts("created")).timestamp(),
         ended=max(ends, default=None),
         status=status,
@@ -126,7 +139,7 @@ def view_of(storage: StudyStorage, store: Path, status: Status) -> StudyView:
             for role, records in (("reference", references), ("trial", trials))
             for record in records
         ],
-        ending=_ending(storage, folder, trials, status),
+        ending=_ending(storage, folder, trials, status, summary),
     )
 
 
@@ -173,15 +186,27 @@ def diagnosis_files(folder: Path, key: str) -> list[Path]:
     return [path for path in diagnosis_paths(folder, key) if path.exists()]
 
 
-def _ending(storage: StudyStorage, folder: Path, trials: Sequence[Record], status: Status) -> Ending | None:
+def _size_tags(params: Mapping[str, str]) -> dict[str, str]:
+    """What tells studies of one signal apart, for the list and the comparison."""
+    names = {"winnow.space": "space", "winnow.samples": "num_samples", "winnow.width": "width", "winnow.steps": "steps"}
+    return {tag: params[name] for tag, name in names.items() if name in params}
+
+
+def _varied(trials: Sequence[Record]) -> dict[str, str]:
+    names = dict.fromkeys(name for record in trials for name in record.point)
+    return {VARIED: " ".join(names)} if names else {}
+
+
+def _ending(
+    storage: StudyStorage, folder: Path, trials: Sequence[Record], status: Status, summary: Mapping[str, Any]
+) -> Ending | None:
     is_or_was_finished = status is Status.FINISHED or storage.facts("finished") is not None
     found = found_record(storage, trials)
     if status is Status.RUNNING or not is_or_was_finished or found is None:
         return None
-    summary = summarise(storage)
-    pictures = [folder / name for name in (*PICTURES, REPORT)]
+    pictures = [folder / name for name in (*PICTURES, PREVIEW, REPORT)]
     files = [path for path in [*pictures, *kept_files(folder)] if path.exists()]
-    return Ending(summary=summary, found=found.key, note=to_markdown(summary), files=files)
+    return Ending(summary=summary, found=found.key, files=files)
 
 
 def _old_params(storage: StudyStorage) -> dict[str, str]:

@@ -75,8 +75,13 @@ def write_image(path: Path, values: NDArray[np.floating[Any]]) -> None:
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path, format="PNG")
 
 
-def shrink_png(content: bytes, colours: int | None = None) -> bytes:
+def shrink_png(content: bytes, colours: int | None = None, *, scale: float = 1.0) -> bytes:
     """A PNG in as few bytes as it takes, of `colours` colours at most (256 or fewer; None: all that it has).
+
+    Args:
+        content: of the file.
+        colours: see above.
+        scale: of its sides, in (0, 1].
 
     Raises:
         SignalError: it is no PNG, or damaged.
@@ -87,6 +92,9 @@ def shrink_png(content: bytes, colours: int | None = None) -> bytes:
             image = file.convert("RGB")
     except (Image.DecompressionBombError, *_DAMAGED) as error:
         raise SignalError(f"a picture must be a PNG, but: {_reason(error)}") from error
+    if scale < 1.0:
+        size = (round(image.width * scale), round(image.height * scale))
+        image = image.resize(size, Image.Resampling.LANCZOS)
     if colours is not None:
         image = image.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     image.save(written, format="PNG", optimize=True)

@@ -18,7 +18,7 @@ from paired import ROWS_TO, Row, to_markdown
 
 HERE = Path(__file__).parent
 
-PARTS = ("fit", "lanes", "busy", "tune", "scale", "long")
+PARTS = ("fit", "lanes", "busy", "tune", "scale", "long", "mlflow")
 
 
 def run(part: str, rows_file: Path) -> tuple[float, int]:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from search.answer import ANSWER_TAGS, FOUND
+from search.experiment import NOTE
+from search.notes import escape, study_note
+from search.preset_views import STUDIES, TAG, TRIALS
 from search.storage import StudyStorage
 from search.summary import found_record
-from search.tracking import RUN_STATUS, is_same, params_of
-from search.view import Status, status_for_sync
+from search.tracking import RUN_STATUS, has_dataset, is_same, params_of
+from search.ui_links import run_link
+from search.view import Status, StudyView, status_for_sync, view_of
 
 
 def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -> None:
     """One parent run of the study's status, one child for each trial and reference, nothing twice, none RUNNING.
+
+    Where the study is finished, also its answer, its description and the experiment's: until then they are of some
+    time before.
 
     Args:
         uri: of the tracking server or database.
@@ -34,7 +43,10 @@ def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -
     children = children_of(client, parent)
     counts = Counter(run.data.tags["winnow.key"] for run in children)
     assert counts == Counter(records.keys()), {"extra": counts - Counter(records), "less": Counter(records) - counts}
+    view = view_of(storage, store, status)
+    assert has_dataset(parent, view.dataset)
     for run in children:
+        assert has_dataset(run, view.dataset), run.data.tags["winnow.key"]
         record = records[run.data.tags["winnow.key"]]
         assert run.info.status == RUN_STATUS[record.state], record.key
         assert run.data.tags["winnow.state"] == record.state, record.key
@@ -49,6 +61,18 @@ def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -
         roles = [run.data.tags["winnow.key"] for run in children if run.data.tags["winnow.role"] == "found"]
         assert roles == [found.key]
         assert is_same(parent.data.metrics["psnr_db"], found.psnr_db)
+        _assert_descriptions(client, parent, children, view)
+
+
+def _assert_descriptions(client: MlflowClient, parent: Run, children: Sequence[Run], view: StudyView) -> None:
+    experiment = client.get_experiment(parent.info.experiment_id)
+    runs = {run.data.tags["winnow.key"]: run.info.run_id for run in children}
+    assert parent.data.tags[NOTE] == study_note(view, experiment.experiment_id, parent.info.run_id, runs)
+    answer = {key: value for key, value in parent.data.tags.items() if key in ANSWER_TAGS}
+    assert answer == {key: value for key, value in view.answer.items() if key in ANSWER_TAGS}
+    assert escape(view.answer[FOUND]) in experiment.tags[NOTE]
+    assert run_link(experiment.experiment_id, parent.info.run_id) in experiment.tags[NOTE]
+    assert {TAG + STUDIES, TAG + TRIALS} <= experiment.tags.keys()
 
 
 def parents_of(client: MlflowClient, storage: StudyStorage) -> list[Run]:
@@ -76,6 +100,7 @@ def everything(uri: str, storage: StudyStorage) -> list[dict[str, Any]]:
     client = MlflowClient(uri)
     rows = []
     for parent in parents_of(client, storage):
+        experiment = client.get_experiment(parent.info.experiment_id).tags
         for run in [parent, *children_of(client, parent)]:
             run_id = run.info.run_id
             histories = {
@@ -86,6 +111,8 @@ def everything(uri: str, storage: StudyStorage) -> list[dict[str, Any]]:
             }
             info = (run_id, run.info.status, run.info.start_time, run.info.end_time, run.info.run_name)
             files = sorted((item.path, item.file_size) for item in client.list_artifacts(run_id))
-            data = {"params": run.data.params, "tags": run.data.tags, "history": histories}
+            inputs = [(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs]
+            data = {"params": run.data.params, "tags": run.data.tags, "history": histories, "inputs": inputs}
+            data["experiment"] = experiment
             rows.append({"info": info, "files": files, **data})
     return sorted(rows, key=lambda row: str(row["info"]))

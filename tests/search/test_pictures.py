@@ -260,7 +260,7 @@ def test_a_recording_of_any_length_has_its_waveform(num: int, figures: list[Figu
     assert "dB PSNR, all samples" in figures[0].get_suptitle()
 
 
-ALL_FILES = {"landscape.png", "convergence.png", "curves.png", "spectra.png"}
+ALL_FILES = {"landscape.png", "preview.png", "convergence.png", "curves.png", "spectra.png"}
 SPATIAL_FILES = ALL_FILES | {"comparison.png", "target.png", "reconstruction.png"}
 SURROGATE_FILES = {"importance.png", "slices.png", "path.png"}
 

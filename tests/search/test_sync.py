@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from search.tracker import StudyTracker
 pytestmark = pytest.mark.pictures
 
 SpecOf = Callable[..., StudySpec]
+
+IDS = re.compile(r"(?<=experiments/)\d+|\b[0-9a-f]{32}\b")
+"""Of experiments and runs, within links."""
 
 
 class Studied:
@@ -57,7 +61,7 @@ def shown(uri: str, study: StudyStorage) -> dict[str, Any]:
     [parent] = parents_of(client, study)
     rows = {}
     for run in [parent, *children_of(client, parent)]:
-        tags = {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"}
+        tags = {key: IDS.sub("ID", value) for key, value in run.data.tags.items() if key != "mlflow.parentRunId"}
         info = (run.info.status, run.info.start_time, run.info.end_time, run.info.run_name)
         files = sorted(item.path for item in client.list_artifacts(run.info.run_id))
         rows[tags.get("winnow.key", "")] = (info, run.data.params, run.data.metrics, tags, files)

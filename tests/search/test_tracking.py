@@ -125,6 +125,29 @@ def test_a_server_that_is_killed_and_started_again_gets_everything_once(
     assert not lines.having("MLflow lacks")
 
 
+def test_the_description_says_how_a_study_stands_while_it_runs(
+    server: MlflowServer, spec_at: SpecAt, after_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.tracker.STANDING_SECONDS", 0.0)
+    monkeypatch.setattr("search.tracker.STANDING_SHARE", 1e9)
+    spec, client, notes = spec_at(server.uri), MlflowClient(server.uri), []
+
+    def look() -> None:
+        deadline = time.monotonic() + 60
+        while not (notes and notes[-1].startswith("3 of 4 trials ended")):
+            assert time.monotonic() < deadline, notes[-1:]
+            parents = parents_of(client, opened(spec)) if client.get_experiment_by_name(str(spec.name)) else []
+            notes.extend(run.data.tags.get("mlflow.note.content", "") for run in parents)
+            time.sleep(0.05)
+
+    after_trial({3: look})
+    run_study(spec)
+    assert "; so far:\n**#" in notes[-1]
+    check(spec, server.uri)
+    [parent] = parents_of(client, opened(spec))
+    assert parent.data.tags["mlflow.note.content"].startswith("**#")
+
+
 def lines_of_children(server: MlflowServer, spec: StudySpec) -> None:
     """Wait until MLflow has something of a study: what is killed then is in the middle of it."""
     client = MlflowClient(server.uri)

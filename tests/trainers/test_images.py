@@ -290,6 +290,8 @@ def test_a_picture_of_few_colours_is_smaller_and_stays_as_it_is(tmp_path: Path) 
         assert np.max(np.abs(np.asarray(image.convert("RGB")).astype(int) - drawn)) <= 8
     with Image.open(BytesIO(shrink_png(content))) as image:
         assert np.array_equal(np.asarray(image), drawn)
+    with Image.open(BytesIO(shrink_png(content, scale=0.25))) as image:
+        assert image.size == (40, 40)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\x00\x10JFIF"])

@@ -1,0 +1,222 @@
+"""Descriptions in MLflow, Markdown: of a study's run and of the campaign's experiment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from search.answer import (
+    ANSWER_TAGS,
+    FOUND,
+    FRESH_SEEDS,
+    OVER_PREDICTION,
+    best_score,
+    closest,
+    is_told_apart,
+    spell_regret,
+)
+from search.errors import one_line
+from search.folder import CONVERGENCE, LANDSCAPE, PREVIEW, REPORT, SOUNDS, VIEWS, WAVEFORM
+from search.preset_views import STUDIES, TRIALS
+from search.references import reference_key
+from search.table import columns_of, rows_of
+from search.ui_links import artifact_link, picture_link, run_link, view_link
+
+if TYPE_CHECKING:
+    from search.view import StudyView
+
+RUN_LIMIT, EXPERIMENT_LIMIT = 7900, 19_500
+"""Characters: MLflow holds 8,000 of a run's tag and 20,000 of an experiment's."""
+
+FEW = 3
+"""Studies that the experiment's first line, all that MLflow shows unasked, names one by one."""
+
+LOOKED_AT = {
+    REPORT: "report",
+    LANDSCAPE: "landscape",
+    CONVERGENCE: "convergence",
+    WAVEFORM: "waveform",
+    SOUNDS[1]: "listen to the target",
+    SOUNDS[0]: "listen to the reconstruction",
+    VIEWS[1]: "target",
+    VIEWS[0]: "reconstruction",
+}
+"""Artifacts that a study's description leads to."""
+
+CAPTION = (
+    "PSNR in dB. 1 seed: of the search; fresh seeds: mean ± standard deviation; found better by: mean difference of "
+    "the same seeds, with its 95 % interval."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownStudy:
+    """A study as its run in MLflow shows it.
+
+    Attributes:
+        title: name of the run.
+        run: its id.
+        params, tags, metrics: the run's.
+    """
+
+    title: str
+    run: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def study_note(view: StudyView, experiment: str, parent: str, runs: Mapping[str, str]) -> str:
+    """A study's description: the answer, what was asked, where to look, the table, and the landscape.
+
+    Args:
+        view: of the study.
+        experiment, parent: ids of the experiment and of the study's run.
+        runs: ids of its child runs, by key.
+    """
+    summary = view.summary
+    names = {path.name for path in view.ending.files} if view.ending else set()
+    looked_at = [
+        f"[{what}]({artifact_link(experiment, parent, name)})" for name, what in LOOKED_AT.items() if name in names
+    ]
+    looked_at.append(f"[all trials, the best first]({view_link(experiment, TRIALS)})")
+    lines = [*_answer(view), "", "Look at: " + " · ".join(looked_at), "", escape(_asked(view)), ""]
+    rows = rows_of(summary)
+    if rows:
+        lines += _table(columns_of(rows), [_linked(row, summary, experiment, runs) for row in rows])
+        lines += ["", CAPTION, ""]
+    picture = next((name for name in (PREVIEW, LANDSCAPE) if name in names), None)
+    if picture:
+        lines.append(f"![Every trial in the plane that was searched]({picture_link(parent, picture)})")
+    return _within(lines, RUN_LIMIT)
+
+
+def campaign_note(studies: Sequence[ShownStudy], experiment: str) -> str:
+    """An experiment's description: which point won for each signal and by how much, with links to the studies.
+
+    Args:
+        studies: of the campaign.
+        experiment: its id.
+    """
+    links = [
+        f"[studies]({view_link(experiment, STUDIES)})",
+        f"[all trials, the best first]({view_link(experiment, TRIALS)})",
+        f"[charts of the trials]({view_link(experiment, TRIALS, charts=True)})",
+    ]
+    heads = ["study", "space", "N", "width", "found", "better than prediction", "fresh seeds", "better than baseline"]
+    rows = [
+        [
+            f"[{escape(study.title)}]({run_link(experiment, study.run)})",
+            *(escape(study.params.get(name, "")) for name in ("space", "num_samples", "width")),
+            *(escape(study.tags.get(tag, "")) for tag in ANSWER_TAGS),
+        ]
+        for study in studies
+    ]
+    lines = [_campaign_answer(studies), "", "Views: " + " · ".join(links), "", *_table(heads, rows)]
+    lines += ["", "Better: mean difference of PSNR over the same fresh seeds, with its 95 % interval."]
+    return _within(lines, EXPERIMENT_LIMIT)
+
+
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
+
+
+def escape(text: str) -> str:
+    """`text` as Markdown shows it: file names and names of heuristics may hold any character."""
+    return re.sub(r"([\\`*\[\]])", r"\\\1", one_line(text).translate(_ENTITIES))
+
+
+def _answer(view: StudyView) -> list[str]:
+    """Short lines: MLflow cuts long ones, and folds what is below the first few."""
+    summary, best, lines = view.summary, view.summary["best"], []
+    if view.ending is None:
+        num_ended = sum(summary["trials"].values())
+        lines.append(f"{num_ended} of {view.budget} trials ended" + ("; so far:" if best else ", none is complete yet"))
+    if best is None:
+        return lines
+    score = view.answer.get(FRESH_SEEDS) or f"{best_score(summary):.1f} dB on the search's seed"
+    lines.append(f"**{escape(view.answer[FOUND])}**: {score}")
+    for kind in ("prediction", "baseline"):
+        judged = closest(summary, kind)
+        if judged:
+            name, reference = judged
+            gain = f"**{escape(spell_regret(reference))}** over the best {kind} ({escape(name)})"
+            lines.append(gain + ("" if is_told_apart(reference) else ", not told from no difference"))
+    return lines
+
+
+def _asked(view: StudyView) -> str:
+    params = view.params
+    rate = f" at {float(params['rate_hz']):g} Hz" if "rate_hz" in params else ""
+    states = ", ".join(f"{count} {state}" for state, count in view.summary["trials"].items() if count)
+    facts = [
+        params.get("signal", view.title),
+        f"{params['kind']}, {params['shape']} samples{rate}" if {"kind", "shape"} <= params.keys() else None,
+        f"space {view.summary['space']}",
+        f"width {params['width']}, depth {params['depth']}" if {"width", "depth"} <= params.keys() else None,
+        f"{params['steps']} steps" if "steps" in params else None,
+        f"objective {view.summary['objective']}",
+        f"trials: {states or 'none'}",
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _linked(row: Mapping[str, str], summary: Mapping[str, Any], experiment: str, runs: Mapping[str, str]) -> list[str]:
+    """A row's cells, its name a link to the run that it stands for."""
+    name = row[""]
+    reference = summary["references"].get(name)
+    key = reference_key(name, reference["params"]) if reference else f"search/{summary['best']['number']}"
+    run = runs.get(key)
+    cells = {column: escape(text) for column, text in row.items()}
+    if not reference:
+        cells = {column: f"**{text}**" if text else "" for column, text in cells.items()}
+    if run:
+        cells[""] = f"[{cells['']}]({run_link(experiment, run)})"
+    return [cells.get(column, "") for column in columns_of(rows_of(summary))]
+
+
+def _campaign_answer(studies: Sequence[ShownStudy]) -> str:
+    """One line: MLflow folds the rest away."""
+    if len(studies) <= FEW:
+        return " · ".join(_brief(study) for study in studies)
+    judged = [study.metrics for study in studies if OVER_PREDICTION in study.tags and "regret_db" in study.metrics]
+    if not judged:
+        return f"{len(studies)} studies, none of them judged yet"
+    mean = sum(metrics["regret_db"] for metrics in judged) / len(judged)
+    num_better = sum(metrics.get("regret_low_db", 0.0) > 0 for metrics in judged)
+    num_worse = sum(metrics.get("regret_high_db", 0.0) < 0 for metrics in judged)
+    return (
+        f"Found points against the best prediction: **{mean:+.1f} dB** in the mean of {len(judged)} studies; "
+        f"better in {num_better}, worse in {num_worse}, not told apart in {len(judged) - num_better - num_worse}"
+    )
+
+
+def _brief(study: ShownStudy) -> str:
+    title = f"**{escape(study.title)}**"
+    if FOUND not in study.tags:
+        return f"{title} nothing found yet"
+    if OVER_PREDICTION not in study.tags:
+        return f"{title} so far {escape(study.tags[FOUND])}"
+    gain, _, name = study.tags[OVER_PREDICTION].partition(" (")
+    return f"{title} {escape(gain)} over {escape(name.removesuffix(')'))}, {escape(study.tags[FOUND])}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _within(lines: Sequence[str], limit: int) -> str:
+    """As many lines as MLflow holds."""
+    text = "\n".join(lines)
+    if len(text) <= limit:
+        return text
+    kept: list[str] = []
+    size = 0
+    for line in lines:
+        size += len(line) + 1
+        if size > limit:
+            break
+        kept.append(line)
+    return "\n".join([*kept, "", "(more than MLflow holds: see the list of runs)"])
