@@ -180,6 +180,9 @@ class WorkerSettings(_Section):
     lease: float = Field(
         300.0, gt=0, le=86_400, description="seconds after which a worker that does not answer is replaced"
     )
+    system_metrics: bool = Field(
+        False, description="have workers report CPU, memory and GPU, which MLflow shows on the study's run"
+    )
     address: str | None = Field(None, description="of a running Ray cluster, host:port or ray://host:port")
 
     @field_validator("label_selector")

@@ -18,6 +18,7 @@ from typing import Protocol
 from search.clerk import Clerk, Job
 from search.errors import DriverError
 from search.trial import Attempt, Loss, Outcome, Score, State, TrialSpec
+from search.usage import Usage
 from search.workers import Event, Full, Lost, Report, Segment, Start, Workers
 from trainers.config import FitResult, Progress, Status
 
@@ -117,6 +118,8 @@ class Driver:
         watch: called with the progress of every running trial, for a display.
         writing: what sources write inside goes to disk together.
         checkpoint_seconds: after which a trial's state is worth keeping (again).
+        keep_usage: called by the clerk, with a study and one of the workers that fit its trials, with what that uses
+            of its machine.
     """
 
     def __init__(
@@ -126,12 +129,14 @@ class Driver:
         watch: Callable[[TrialSpec, Progress], None] | None = None,
         writing: Callable[[], AbstractContextManager[None]] = nullcontext,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        keep_usage: Callable[[str, int, Usage], None] | None = None,
     ) -> None:
         self._workers = workers
         self._stop = stop
         self._watch = watch or (lambda spec, progress: None)
         self._writing = writing
         self._checkpoint_seconds = checkpoint_seconds
+        self._keep_usage = keep_usage or (lambda study, worker, usage: None)
         self._errors: Counter[tuple[str, str]] = Counter()
         self._boards: dict[int, dict[int, _Running]] = {}
         self._busy: set[int] = set()
@@ -252,6 +257,7 @@ class Driver:
         if isinstance(event, Full):
             return self._take_full(event, source)
         board = self._boards[event.worker]
+        studies = sorted({running.spec.study for running in board.values()}) if event.usage else []
         outcomes: list[Outcome] = []
         for lane, failure in event.errors.items():
             self._count_error(board[lane].spec.study, failure)
@@ -270,6 +276,8 @@ class Driver:
         if not self._stop.is_set():
             self._send(event.worker, board)
         jobs: list[Job] = [partial(source.save_checkpoint, running.spec, data) for running, data in saved]
+        if event.usage:
+            jobs += [partial(self._keep_usage, study, event.worker, event.usage) for study in studies]
         return jobs + [partial(source.finish, outcome) for outcome in outcomes]
 
     def _decide(self, running: _Running, source: Source, result: FitResult | None) -> Outcome | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -101,14 +101,18 @@ def has_weights_of(folder: Path, spec: TrialSpec) -> bool:
     return is_same and bool(names) and all((folder / name).exists() for name in names)
 
 
-def read_winner(folder: Path) -> dict[str, bytes]:
+def read_winner(folder: Path, names: Sequence[str] = (WEIGHTS, RECIPE, SNIPPET, TARGET)) -> dict[str, bytes]:
     """What `winnow export` writes, by name, checked: disks fail, and others may have put something else there.
+
+    Args:
+        folder: of the study.
+        names: of files, weights and recipe among them.
 
     Raises:
         FileNotFoundError: there is no winner yet.
         StorageError: a file is not what it should be.
     """
-    contents = {name: (folder / name).read_bytes() for name in (WEIGHTS, RECIPE, SNIPPET, TARGET)}
+    contents = {name: (folder / name).read_bytes() for name in names}
     try:
         unpack(contents[WEIGHTS])
     except CheckpointError as error:
@@ -119,6 +123,8 @@ def read_winner(folder: Path) -> dict[str, bytes]:
         raise _damaged(folder / RECIPE, f"a recipe must be a JSON object, but: {error}") from error
     if found != RECIPE_FORMAT:
         raise _damaged(folder / RECIPE, f"a recipe must be of format {RECIPE_FORMAT}, but got {found!r}")
+    if TARGET not in contents:
+        return contents
     try:
         np.load(BytesIO(contents[TARGET]), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+import shutil
+from pathlib import Path, PurePath
 
 from search.errors import StorageError, StudyError
 
@@ -26,6 +27,7 @@ PREVIEW = "preview.png"
 """The landscape, small: MLflow shows pictures of its descriptions at their full size."""
 
 CHECKPOINTS, DIAGNOSES, LOCK, SCORES = "checkpoints", "diagnoses", "driver.lock", "scores.json"
+USAGE = "system.jsonl"
 
 
 NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -55,6 +57,20 @@ def study_folder(store: Path, name: str) -> Path:
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
         raise StorageError(f"a store must hold its files itself, but {path} is a link to {path.readlink()}")
+
+
+def is_of_lock(path: PurePath) -> bool:
+    """Whether a path within a study's folder is its lock, or says who holds it."""
+    return len(path.parts) == 1 and path.stem == PurePath(LOCK).stem
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove all that a study's folder holds but its lock."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not is_of_lock(path.relative_to(folder)):
+            path.unlink()
 
 
 def diagnosis_paths(folder: Path, key: str) -> tuple[Path, Path]:

@@ -44,9 +44,10 @@ LOST_STARTS_SECONDS = 120.0
 class FitActor:
     """A worker: a LaneRunner behind an actor's door."""
 
-    def __init__(self, threads: int, has_gpu: bool, own: Mapping[str, Architecture]) -> None:
+    def __init__(self, threads: int, has_gpu: bool, is_metered: bool, own: Mapping[str, Architecture]) -> None:
         self._threads = threads
         self._has_gpu = has_gpu
+        self._is_metered = is_metered
         self._own = own
 
     def place(self) -> tuple[str, int]:
@@ -60,7 +61,7 @@ class FitActor:
         for name, architecture in self._own.items():
             register_architecture(name, architecture)
         device = pick_device() if self._has_gpu else "cpu"
-        self._runner = LaneRunner(threads=self._threads, device=device)
+        self._runner = LaneRunner(threads=self._threads, device=device, is_metered=self._is_metered)
         return device
 
     def advance(self, worker: int, segment: Segment, task: Task) -> Report | Full:
@@ -92,6 +93,7 @@ class RayWorkers:
 
     def __init__(self, settings: WorkerSettings, warn: Callable[[str], None] = lambda line: None) -> None:
         self.lanes = settings.first_lanes
+        self._is_metered = settings.system_metrics
         self._lease = settings.lease
         self._warn = warn
         self._actors: dict[int, Any] = {}
@@ -206,7 +208,7 @@ class RayWorkers:
         options = FitActor.options(  # type: ignore[attr-defined]
             num_cpus=kind.cpus, num_gpus=kind.gpus, label_selector=dict(kind.labels)
         )
-        actor = options.remote(kind.cpus, kind.gpus > 0, own_architectures())
+        actor = options.remote(kind.cpus, kind.gpus > 0, self._is_metered, own_architectures())
         self._actors[worker], self._kinds[worker] = actor, kind
         self._placing[actor.place.remote()] = worker
 

@@ -79,6 +79,7 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> Studies:
                     StudyRun(spec, planned, study, workers, tracker, display)
                     for planned, study in zip(plans, studies, strict=True)
                 ]
+                by_name = {run.name: run for run in runs}
                 for run in runs:
                     run.check_references()
                 for run in runs:
@@ -89,6 +90,7 @@ def run_study(spec: StudySpec, *, display: Display | None = None) -> Studies:
                 display.watch,
                 partial(_writing, check_driving, partial(grouped, storage)),
                 checkpoint_seconds=spec.store.checkpoint_seconds,
+                keep_usage=lambda study, worker, usage: by_name[study].keep_usage(worker, usage),
             )
             _run_campaign(runs, driver, workers, display, stop)
             tracker.close()
@@ -147,7 +149,9 @@ def _run_campaign(
 def _build_workers(spec: StudySpec, display: Display) -> Workers:
     settings = spec.workers
     if settings.workers == 0:
-        return InlineWorkers(lanes=settings.first_lanes, threads=settings.cpus_per_worker)
+        return InlineWorkers(
+            lanes=settings.first_lanes, threads=settings.cpus_per_worker, is_metered=settings.system_metrics
+        )
     from search.ray_workers import RayWorkers
 
     return RayWorkers(settings, lambda line: display.say(f"warning: {line}"))

@@ -33,6 +33,19 @@ def find_studies(store: Path, storage_url: str | None, name: str | None) -> list
     return [StudyStorage(storage, full) for full in names]
 
 
+def find_study(store: Path, storage_url: str | None, name: str) -> StudyStorage:
+    """The one study of that name, or of a campaign that has but one.
+
+    Raises:
+        StudyError: there is none, or there are several.
+        StorageError: the storage cannot be read, or is none.
+    """
+    studies = find_studies(store, storage_url, name)
+    if len(studies) > 1:
+        raise StudyError(f"one study must be named, but {name!r} has {', '.join(study.name for study in studies)}")
+    return studies[0]
+
+
 @storage_errors()
 def status_of(study: StudyStorage, store: Path, storage_url: str | None = None) -> dict[str, Any]:
     """The summary, with what was asked, one word of state (searching, confirming, done), and who runs it now.
@@ -66,13 +79,11 @@ def export_winner(store: Path, storage_url: str | None, name: str, out: Path) ->
         StudyError: no such study, several of that name, or none that has a winner yet.
         StorageError: a file of the winner is damaged, or `out` cannot be written.
     """
-    studies = find_studies(store, storage_url, name)
-    if len(studies) > 1:
-        raise StudyError(f"one study must be named, but {name!r} has {', '.join(study.name for study in studies)}")
+    study = find_study(store, storage_url, name)
     try:
-        contents = read_winner(study_folder(store, studies[0].name))
+        contents = read_winner(study_folder(store, study.name))
     except FileNotFoundError:
-        raise StudyError(f"study {studies[0].name!r} has no winner yet: its command must run to its end") from None
+        raise StudyError(f"study {study.name!r} has no winner yet: its command must run to its end") from None
     try:
         for file, content in contents.items():
             write_atomically(out / file, content)

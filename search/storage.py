@@ -51,6 +51,9 @@ REFERENCES = "references"
 CONFIRMATIONS = "confirmations"
 
 
+HALF = "half"
+"""User attribute of a study that is there in part: what is happening to it, "deleted" or "restored"; else empty."""
+
 RUNG_SCORES = "rung_scores"
 """User attribute of a running trial that has a checkpoint: scores of the rungs that it passed before."""
 
@@ -104,10 +107,40 @@ def storage_errors(store: Path | None = None) -> Iterator[None]:
 def study_names(storage: BaseStorage) -> list[str]:
     """The studies of a storage that are ours, oldest first."""
     # Siblings, other programs' studies and those that a crash left half-made have no format.
+    return [name for name, attrs in all_names(storage).items() if "format" in attrs and not attrs.get(HALF)]
+
+
+def all_names(storage: BaseStorage) -> dict[str, dict[str, Any]]:
+    """The studies that are ours, those that are there in part, too, each with its facts."""
     try:
-        return [study.study_name for study in storage.get_all_studies() if "format" in study.user_attrs]
+        studies = {study.study_name: dict(study.user_attrs) for study in storage.get_all_studies()}
     except ValueError as error:
         raise StorageError(f"the studies of the storage must be Optuna's, but: {first_line(error)}") from error
+    return {name: attrs for name, attrs in studies.items() if "format" in attrs or HALF in attrs}
+
+
+def mark_half(storage: BaseStorage, name: str, what: str) -> None:
+    """Mark a study as being "deleted" or "restored", or, with an empty word, as whole."""
+    storage.set_study_user_attr(storage.get_study_id_from_name(name), HALF, what)
+
+
+def delete_from_storage(storage: BaseStorage, name: str) -> None:
+    """Delete a study and its siblings, those of them that are there; itself last, since it has the mark."""
+    known = {study.study_name: study._study_id for study in storage.get_all_studies()}
+    for full in (f"{name}/{REFERENCES}", f"{name}/{CONFIRMATIONS}", name):
+        if full in known:
+            storage.delete_study(known[full])
+
+
+def refuse_half(name: str, facts: Mapping[str, Any]) -> None:
+    """Refuse a study that is there in part.
+
+    Raises:
+        StudyError: it is.
+    """
+    if what := facts.get(HALF):
+        again = f"winnow delete {name} completes that" if what == "deleted" else "restore its archive again"
+        raise StudyError(f"study {name!r} is there in part, as it was being {what}: {again}")
 
 
 class StudyStorage:
@@ -151,6 +184,7 @@ class StudyStorage:
         # The search study comes last and its format last of all: what has a format is whole.
         objective = Objective(fingerprint["objective"])
         known = {study.study_name for study in storage.get_all_studies()}  # who is refused has written nothing
+        refuse_half(name, all_names(storage).get(name, {}))
         for full, num in ((f"{name}/{REFERENCES}", 1), (f"{name}/{CONFIRMATIONS}", 1), (name, objective.num_values)):
             directions = [StudyDirection.MAXIMIZE] * num
             if full not in known:

@@ -19,7 +19,7 @@ from search.driver import Source
 from search.errors import Interrupted, NothingFoundError, StudyError
 from search.export import build_recipe, has_weights_of, save_recipe, save_weights
 from search.fixed import FixedSource
-from search.folder import CHECKPOINTS, REPORT, diagnosis_paths, study_folder
+from search.folder import CHECKPOINTS, REPORT, USAGE, diagnosis_paths, study_folder
 from search.heuristics import SELECTORS
 from search.objective import best_by
 from search.pictures import draw_study
@@ -36,10 +36,14 @@ from search.storage import StudyStorage
 from search.summary import best_prediction_db, found_record, summarise
 from search.tracker import StudyTracker, Tracker
 from search.trial import Outcome, Purpose, TrialSpec, spell
+from search.usage import Usage, append_usage, read_usage
 from search.view import SHOWN, Status, shown_facts, view_of
 from search.workers import Workers
 from trainers.checkpoint import remove_partials, write_atomically
 from trainers.config import FitResult
+
+USAGE_SECONDS = 30.0
+"""Between two looks of MLflow's at what workers use."""
 
 
 class StudyRun:
@@ -72,6 +76,7 @@ class StudyRun:
         self._checkpoints = Checkpoints(
             f"{elsewhere.rstrip('/')}/{planned.name}" if elsewhere else str((self._folder / CHECKPOINTS).absolute())
         )
+        self._usage_logged = time.monotonic()
         self._results: dict[str, FitResult] = {}
         self._is_changed = False  # by this session, so that pictures must be drawn anew
 
@@ -122,6 +127,8 @@ class StudyRun:
 
     def abort(self, error: BaseException) -> None:
         """What was to follow does not: close what MLflow shows."""
+        if self._spec.workers.system_metrics:
+            self._log_usage()
         self._tracking.abort(Status.KILLED if isinstance(error, Interrupted) else Status.FAILED)
 
     def keep_facts(self) -> None:
@@ -137,6 +144,16 @@ class StudyRun:
                 self._storage.set_facts(key, value)
         if self._storage.facts(SHOWN) is None:
             self._storage.set_facts(SHOWN, shown_facts(self._shown()))
+
+    def keep_usage(self, worker: int, usage: Usage) -> None:
+        """What one of its workers uses of its machine: to the folder, and from time to time to MLflow."""
+        append_usage(self._folder / USAGE, worker, usage)
+        if time.monotonic() - self._usage_logged > USAGE_SECONDS:
+            self._usage_logged = time.monotonic()
+            self._log_usage()
+
+    def _log_usage(self) -> None:
+        self._tracking.log_usage(lambda: read_usage(self._folder / USAGE))
 
     def keep_run_id(self) -> None:
         """The study's run in MLflow, as far as it is known: a slow MLflow tells it later."""

@@ -67,4 +67,6 @@ def _sync(study: StudyStorage, store: Path, storage_url: str | None, uri: str) -
         "runs": 1 + len(view.children),
         "logged": num_logged,
         "mlflow_run_id": runs.parent_id,
+        "model_id": runs.model_id,
+        "warning": runs.refusal or None,
     }

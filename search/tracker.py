@@ -20,6 +20,7 @@ from search.connection import connect
 from search.errors import first_line
 from search.record import Record
 from search.tracking import Stopped, StudyRuns
+from search.usage import Sample
 from search.view import Child, Status, StudyView
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Tracker:
             name: of the study, in full.
             read: gives, on the tracker's thread, what MLflow is to show with this status of the study.
         """
-        study = StudyTracker(name, self.put, StudyRuns(self._artifacts, self._stop), read, self._pace)
+        study = StudyTracker(name, self.put, StudyRuns(self._artifacts, self._stop), read, self._say, self._pace)
         self._studies.append(study)
         study.bring_up()
         return study
@@ -256,6 +257,7 @@ class StudyTracker:
         put: has the thread do something.
         runs: the study's.
         read: see `Tracker.begin`.
+        say: called with one line when MLflow refuses the model.
         pace: of all studies' looks at how they stand.
     """
 
@@ -265,6 +267,7 @@ class StudyTracker:
         put: Callable[[Job], None],
         runs: StudyRuns,
         read: Callable[[Status], StudyView],
+        say: Callable[[str], None],
         pace: _Pace,
     ) -> None:
         self.name = name
@@ -273,6 +276,7 @@ class StudyTracker:
         self._put = put
         self._runs = runs
         self._read = read
+        self._say = say
         self._status = Status.RUNNING
         self._pace = pace
         self._stands_at = time.monotonic() + STANDING_SECONDS
@@ -292,6 +296,14 @@ class StudyTracker:
             else:
                 self._runs.log(client, Child(record=record, role=role, files=files))
                 self._show_standing(client)
+
+        self._put(Job(self, write))
+
+    def log_usage(self, read: Callable[[], Sequence[Sample]]) -> None:
+        """What its workers use of their machines, read when its turn comes."""
+
+        def write(client: MlflowClient) -> None:
+            self._runs.log_usage(client, _reading(read))
 
         self._put(Job(self, write))
 
@@ -327,6 +339,8 @@ class StudyTracker:
         """On the tracker's thread: make MLflow show what storage holds now."""
         status = self._status
         self._runs.bring_up(client, _reading(lambda: self._read(status)))
+        if self._runs.refusal:
+            self._say(f"warning: MLflow shows {self.name} without its model: {self._runs.refusal}")
         self.is_lacking = False
         self.is_done = status is not Status.RUNNING
 

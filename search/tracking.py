@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from search.answer import ANSWER_TAGS, VARIED, answer_metrics
 from search.dataset import SignalDataset
+from search.errors import first_line
 from search.experiment import NOTE, show_campaign
+from search.logged_model import bring_up_model, is_refusal
 from search.notes import study_note
 from search.record import Record
 from search.references import reference_key
 from search.trial import State, spell
+from search.usage import Sample
 from search.view import Child, Ending, Status, StudyView, spelled
 
 if TYPE_CHECKING:
@@ -33,6 +36,12 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
 RUN_STATUS = {State.COMPLETE: Status.FINISHED, State.PRUNED: Status.KILLED, State.FAILED: Status.FAILED}
+
+USAGE_SAMPLES = "winnow.usage"
+"""Tag of the parent run: how many samples of its workers' usage it has."""
+
+BATCH = 1000
+"""Metrics that MLflow takes at once."""
 
 FILES = "winnow.files"
 """Tag of a run with artifacts: their digests by name."""
@@ -46,7 +55,7 @@ class Stopped(Exception):  # noqa: N818 (not an error: it was asked for)
 
 
 class StudyRuns:
-    """One study's runs on one server; all but the constructor asks MLflow, and raises whatever it raises.
+    """One study's runs and model on one server; all but the constructor asks MLflow, and raises whatever it raises.
 
     Args:
         artifacts: folder for artifacts, where the server does not keep them.
@@ -56,6 +65,9 @@ class StudyRuns:
     def __init__(self, artifacts: Path | None, stop: threading.Event | None = None) -> None:
         self.parent_id: str | None = None
         self.keys: dict[str, str] = {}
+        self.model_id: str | None = None
+        self.refusal = ""
+        self._num_samples = 0
         self._artifacts = artifacts
         self._stop = stop or threading.Event()
         self._experiment_id = ""
@@ -70,12 +82,15 @@ class StudyRuns:
         for child in view.children:
             if child.record.key in listed:
                 self._log_files(client, self.keys[child.record.key], child.files, listed[child.record.key].data.tags)
+        self.log_usage(client, view.usage)
         if view.ending:
             self._end(client, parent, listed, view.ending)
         self._show(client, parent, view)
         # Many studies begin at once: the first makes the experiment's description, how they stand or end renews it.
         show_campaign(client, self._experiment_id, only_first=view.status is Status.RUNNING)
         self.close(client, view.status, view.ended)
+        if view.ending:
+            self._bring_up_model(client, parent, view.id, view.ending)
         return len(lacking)
 
     def show_standing(self, client: MlflowClient, view: StudyView) -> None:
@@ -111,6 +126,18 @@ class StudyRuns:
         client.set_terminated(unfinished, status=RUN_STATUS[record.state].value, end_time=_to_ms(record.ended))
         self.keys[record.key] = unfinished
 
+    def log_usage(self, client: MlflowClient, samples: Sequence[Sample]) -> None:
+        """Those of them, all that the study has by now, that the parent run has not; once it is there."""
+        from mlflow.entities import Metric
+
+        if self.parent_id is None or len(samples) <= self._num_samples:
+            return
+        new = [Metric(one.key, one.value, _to_ms(one.at), one.step) for one in samples[self._num_samples :]]
+        for start in range(0, len(new), BATCH):
+            client.log_batch(self.parent_id, metrics=new[start : start + BATCH])
+        client.set_tag(self.parent_id, USAGE_SAMPLES, str(len(samples)))
+        self._num_samples = len(samples)
+
     def close(self, client: MlflowClient, status: Status, ended: float | None) -> None:
         """Give the parent run its status, if it has another; what has failed is not called killed."""
         is_closed = status is self._status or (status is Status.KILLED and self._status is Status.FAILED)
@@ -125,6 +152,7 @@ class StudyRuns:
         self._dataset = view.dataset
         parent = self._open_parent(client, view)
         self.parent_id = str(parent.info.run_id)
+        self._num_samples = int(parent.data.tags.get(USAGE_SAMPLES, 0))
         by_key: dict[str, list[Run]] = defaultdict(list)
         for run in self._children(client, self.parent_id):
             by_key[run.data.tags["winnow.key"]].append(run)
@@ -209,6 +237,23 @@ class StudyRuns:
         for key, value in tags.items():
             if known.get(key) != value:
                 client.set_tag(run_id, key, value)
+
+    def _bring_up_model(self, client: MlflowClient, parent: Run, study_id: str, ending: Ending) -> None:
+        """The winner as a model. A server that will not have it has all else; `refusal` says why it has none."""
+        self.refusal = ending.damage
+        if ending.winner is None:
+            return
+        shared = {
+            key: value
+            for key, value in _summary_metrics(ending.summary).items()
+            if value is not None and key.startswith(("confirmed_", "regret_db"))
+        }
+        try:
+            self.model_id = bring_up_model(client, parent, study_id, ending.winner, shared)
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            self.refusal = f"the server takes none ({type(error).__name__}: {first_line(error)[:200]})"
 
     def _set_tags(
         self, client: MlflowClient, listed: Mapping[str, Run], tag: tuple[str, str], keys: set[str], *, rest: str | None

@@ -15,13 +15,16 @@ from typing import Any
 
 from search.answer import VARIED, answer_tags
 from search.dataset import SignalDataset, dataset_of
+from search.errors import StorageError
 from search.export import kept_files
-from search.folder import PICTURES, PREVIEW, REPORT, diagnosis_paths, study_folder
+from search.folder import PICTURES, PREVIEW, REPORT, USAGE, diagnosis_paths, study_folder
 from search.lock import holder_of
 from search.record import Record
 from search.storage import StudyStorage
 from search.summary import found_record, summarise
 from search.trial import State
+from search.usage import Sample, read_usage
+from search.winner_model import WinnerModel, read_winner_model
 
 SHOWN = "shown"
 """Fact of a study: the parameters and tags of its run, kept when it begins."""
@@ -59,11 +62,15 @@ class Ending:
         summary: as `summarise` gives it.
         found: key of the found trial.
         files: pictures, sound, the winner.
+        winner: as a model; None where winnow does not have the code of its network, or a file of it is damaged.
+        damage: which one, one line.
     """
 
     summary: Mapping[str, Any]
     found: str
     files: Sequence[Path]
+    winner: WinnerModel | None
+    damage: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,7 @@ class StudyView:
         status: of the parent run.
         children: in the order of their numbers, references first.
         ending: None before the study came to its end, and while it runs.
+        usage: what its workers used of their machines, where that was asked.
     """
 
     id: str
@@ -98,6 +106,7 @@ class StudyView:
     status: Status
     children: Sequence[Child]
     ending: Ending | None
+    usage: Sequence[Sample] = ()
 
     @property
     def campaign(self) -> str:
@@ -140,6 +149,7 @@ def view_of(storage: StudyStorage, store: Path, status: Status) -> StudyView:
             for record in records
         ],
         ending=_ending(storage, folder, trials, status, summary),
+        usage=read_usage(folder / USAGE),
     )
 
 
@@ -206,7 +216,11 @@ def _ending(
         return None
     pictures = [folder / name for name in (*PICTURES, PREVIEW, REPORT)]
     files = [path for path in [*pictures, *kept_files(folder)] if path.exists()]
-    return Ending(summary=summary, found=found.key, files=files)
+    try:
+        winner, damage = read_winner_model(folder, storage.name), ""
+    except StorageError as error:  # all else is there to be shown
+        winner, damage = None, str(error)
+    return Ending(summary=summary, found=found.key, files=files, winner=winner, damage=damage)
 
 
 def _old_params(storage: StudyStorage) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from search.errors import WorkersError, first_line
 from search.trial import Loss, TrialSpec
+from search.usage import Meter, Usage
 from trainers.checkpoint import CheckpointError
 from trainers.config import FitResult, NetworkConfig, Progress, Status
 from trainers.tasks import Task
@@ -61,6 +62,7 @@ class Report:
         diagnoses: of those that are to be looked into.
         checkpoints: states that were asked for.
         errors: exceptions of our own, of trials that could not begin, by lane.
+        usage: what the worker uses of its machine, where that is asked and a sample is due.
     """
 
     worker: int
@@ -69,6 +71,7 @@ class Report:
     diagnoses: Mapping[int, Diagnosis] = field(default_factory=dict)
     checkpoints: Mapping[int, bytes] = field(default_factory=dict)
     errors: Mapping[int, str] = field(default_factory=dict)
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +147,10 @@ class LaneRunner:
     Args:
         threads: of torch, on a CPU.
         device: "cpu" or "cuda".
+        is_metered: whether its reports say what it uses of its machine.
     """
 
-    def __init__(self, *, threads: int, device: str) -> None:
+    def __init__(self, *, threads: int, device: str, is_metered: bool = False) -> None:
         import torch
 
         from trainers.memory import keep_freed_memory
@@ -156,6 +160,7 @@ class LaneRunner:
         torch.set_num_threads(threads)
         self._num_lanes = 1
         self._device = device
+        self._meter = Meter(device) if is_metered else None
         self._task = ""
         self._stacks: dict[Hashable, FitStack] = {}
         self._specs: dict[int, TrialSpec] = {}
@@ -221,6 +226,7 @@ class LaneRunner:
             diagnoses={lane: self._diagnose(lane, task) for lane in ended if self._specs[lane].diagnose},
             checkpoints={lane: stacks[lane].checkpoint(lane) for lane in segment.checkpoint if lane in stacks},
             errors=errors,
+            usage=self._meter.read() if self._meter else None,
         )
 
     def _diagnose(self, lane: int, task: Task) -> Diagnosis:
@@ -261,9 +267,10 @@ def pick_device() -> str:
 class InlineWorkers:
     """One worker in this process: the same driver without Ray."""
 
-    def __init__(self, *, lanes: int = 1, threads: int = 1) -> None:
+    def __init__(self, *, lanes: int = 1, threads: int = 1, is_metered: bool = False) -> None:
         self.lanes = lanes
         self._threads = threads
+        self._is_metered = is_metered
         self._worker = 0
         self._runner = self._new_runner()
         self._tasks: dict[str, Task] = {}
@@ -317,4 +324,4 @@ class InlineWorkers:
         self._runner.close()
 
     def _new_runner(self) -> LaneRunner:
-        return LaneRunner(threads=self._threads, device=pick_device())
+        return LaneRunner(threads=self._threads, device=pick_device(), is_metered=self._is_metered)

@@ -12,6 +12,8 @@ from mlflow.entities import Run
 
 from search.answer import ANSWER_TAGS, FOUND
 from search.experiment import NOTE
+from search.folder import study_folder
+from search.logged_model import DIGEST, is_registered, models_of
 from search.notes import escape, study_note
 from search.preset_views import STUDIES, TAG, TRIALS
 from search.storage import StudyStorage
@@ -19,6 +21,7 @@ from search.summary import found_record
 from search.tracking import RUN_STATUS, has_dataset, is_same, params_of
 from search.ui_links import run_link
 from search.view import Status, StudyView, status_for_sync, view_of
+from search.winner_model import read_winner_model
 
 
 def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -> None:
@@ -61,6 +64,10 @@ def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -
         roles = [run.data.tags["winnow.key"] for run in children if run.data.tags["winnow.role"] == "found"]
         assert roles == [found.key]
         assert is_same(parent.data.metrics["psnr_db"], found.psnr_db)
+        winner = read_winner_model(study_folder(store, storage.name), storage.name)
+        models = models_of(client, parent.info.experiment_id, storage.facts("id"))
+        digests = [model.tags[DIGEST] for model in models if not is_registered(model)]
+        assert digests == ([winner.digest] if winner else []), f"{storage.name} has models {digests}"
         _assert_descriptions(client, parent, children, view)
 
 
@@ -115,4 +122,9 @@ def everything(uri: str, storage: StudyStorage) -> list[dict[str, Any]]:
             data = {"params": run.data.params, "tags": run.data.tags, "history": histories, "inputs": inputs}
             data["experiment"] = experiment
             rows.append({"info": info, "files": files, **data})
+        for model in models_of(client, parent.info.experiment_id, storage.facts("id")):
+            metrics = sorted((metric.key, metric.timestamp, metric.value) for metric in model.metrics or ())
+            files = sorted((item.path, item.file_size) for item in client.list_logged_model_artifacts(model.model_id))
+            data = {"params": model.params, "tags": model.tags, "history": metrics}
+            rows.append({"info": (model.model_id, model.status), "files": files, **data})
     return sorted(rows, key=lambda row: str(row["info"]))

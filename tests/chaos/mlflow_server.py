@@ -123,13 +123,15 @@ class Proxy:
 
     Attributes:
         delay: seconds before each answer.
-        refuses: answers 503 to these, and hands them on to nobody.
+        refuses: answers `status` to these, and hands them on to nobody.
+        status: 503, of a server that is busy, unless set to another.
         drops: hands these on and closes the connection without an answer.
         requests: method and path of all that came.
     """
 
     def __init__(self, port: int) -> None:
         self.delay = 0.0
+        self.status = 503
         self.refuses: Breaks = lambda method, path: False
         self.drops: Breaks = lambda method, path: False
         self.requests: list[tuple[str, str]] = []
@@ -157,7 +159,7 @@ def _handler(proxy: Proxy, port: int) -> type[BaseHTTPRequestHandler]:
             proxy.requests.append((self.command, path))
             time.sleep(proxy.delay)
             if proxy.refuses(self.command, path):
-                self._answer(503, b"busy", "text/plain")
+                self._answer(proxy.status, b"no", "text/plain")
                 return
             upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             headers = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")}

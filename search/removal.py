@@ -1,0 +1,145 @@
+"""Delete studies: their runs in MLflow, their files, and, last of all, what storage holds of them.
+
+A study is marked before anything of it goes. So what a crash leaves is shown by nobody and run by nobody, and the same
+command completes it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.connection import connect, default_tracking_uri
+from search.errors import StorageError, StudyError, TrackingError, first_line, redact
+from search.folder import LOCK, empty_folder, is_of_lock, study_folder
+from search.lock import driving
+from search.logged_model import is_registered, models_of
+from search.storage import HALF, all_names, delete_from_storage, mark_half, open_storage, storage_errors, study_names
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def names_to_delete(store: Path, storage_url: str | None, name: str) -> list[str]:
+    """The study of that name, or a campaign's; those that an earlier deletion left in part, too.
+
+    Raises:
+        StudyError: there is none.
+        StorageError: the storage cannot be read, or is none.
+    """
+    if storage_url is None and not (store / "journal.log").exists():
+        raise StudyError(f"there is no store at {store}")
+    storage = open_storage(store, storage_url, to_write=False)
+    with storage_errors():
+        known = all_names(storage)
+        names = sorted({*_named(known, name), *_named(_emptied(store), name)})
+        if not names:
+            listed = ", ".join(study_names(storage)) or "none"
+            raise StudyError(f"there is no study {name!r}; known studies: {listed}")
+    return names
+
+
+def delete_studies(store: Path, storage_url: str | None, name: str, tracking_uri: str | None) -> dict[str, Any]:
+    """Delete a study, or a campaign's; again, it completes what a crash left.
+
+    MLflow's runs are deleted as MLflow does it: `mlflow gc` makes it final. A model that its registry has stays.
+
+    Returns:
+        The document that `winnow delete --json` prints.
+
+    Raises:
+        StudyError: there is none.
+        StorageError: the storage failed, or a driver runs one of them.
+        TrackingError: MLflow cannot be reached or written; nothing else is deleted.
+    """
+    uri = tracking_uri or default_tracking_uri(store)
+    names = names_to_delete(store, storage_url, name)
+    deleted = []
+    with storage_errors(store), driving(store, storage_url, names):
+        storage = open_storage(store, storage_url)
+        for full in names:
+            facts = all_names(storage).get(full)
+            num_runs = 0
+            if facts is not None:
+                mark_half(storage, full, "deleted")
+                num_runs = _delete_runs(uri, store, full.split("/")[0], str(facts.get("id", "")))
+            try:
+                empty_folder(study_folder(store, full))
+                delete_from_storage(storage, full)
+                _remove(study_folder(store, full))
+            except OSError as error:
+                raise StorageError(f"the files of {full} cannot be deleted: {error}") from error
+            was_shown = facts is not None and "mlflow_run_id" in facts and not facts.get(HALF)
+            deleted.append({"study": full, "runs": num_runs, "lacks_runs": was_shown and not num_runs})
+    return {"tracking_uri": redact(uri), "studies": deleted}
+
+
+def _named(known: Iterator[str] | list[str] | dict[str, Any], name: str) -> list[str]:
+    return [full for full in known if full == name or full.startswith(f"{name}/")]
+
+
+def _emptied(store: Path) -> list[str]:
+    """Studies of which a deletion, or a session that had no more than begun, left the lock alone."""
+    locks = (store / "studies").glob(f"*/*/{LOCK}")
+    folders = [
+        lock.parent
+        for lock in locks
+        if all(is_of_lock(path.relative_to(lock.parent)) for path in lock.parent.iterdir())
+    ]
+    return [f"{folder.parent.name}/{folder.name}" for folder in folders]
+
+
+def _remove(folder: Path) -> None:
+    """The folder, and the campaign's once it holds no study."""
+    shutil.rmtree(folder)
+    campaign = folder.parent
+    if not any(path.is_dir() for path in campaign.iterdir()):
+        with suppress(FileNotFoundError):  # two deletions at once
+            shutil.rmtree(campaign)
+
+
+def _delete_runs(uri: str, store: Path, campaign: str, study_id: str) -> int:
+    """How many runs MLflow had of a study."""
+    if uri == default_tracking_uri(store) and not (store / "mlflow.db").exists():
+        return 0
+    try:
+        client = connect(uri)
+        experiment = client.get_experiment_by_name(campaign)
+        if experiment is None or experiment.lifecycle_stage == "deleted" or not study_id:
+            return 0
+        return _delete_from(client, str(experiment.experiment_id), campaign, study_id)
+    except Exception as error:  # of MLflow, its database, its transport: it has no class for all of them
+        what = f"{type(error).__name__}: {first_line(error)[:200]}"
+        raise TrackingError(f"MLflow at {redact(uri)} must be there to delete its runs, but: {what}") from error
+
+
+def _delete_from(client: MlflowClient, experiment: str, campaign: str, study_id: str) -> int:
+    """The children before their parent, by which they are found; then the experiment, if nothing is left in it."""
+    num_runs = 0
+    for parent in list(_runs(client, experiment, f"tags.`winnow.id` = '{study_id}'")):
+        children = list(_runs(client, experiment, f"tags.`mlflow.parentRunId` = '{parent}'"))
+        for run_id in (*children, parent):
+            client.delete_run(run_id)
+        num_runs += 1 + len(children)
+    for model in models_of(client, experiment, study_id):
+        if not is_registered(model):
+            client.delete_logged_model(model.model_id)
+    is_empty = not client.search_runs([experiment], max_results=1)
+    if is_empty and not client.search_logged_models([experiment], max_results=1):
+        # Under another name: MLflow would give all of its runs back to whoever restores an experiment.
+        client.rename_experiment(experiment, f"{campaign} (deleted, {experiment})")
+        client.delete_experiment(experiment)
+    return num_runs
+
+
+def _runs(client: MlflowClient, experiment: str, condition: str) -> Iterator[str]:
+    token = None
+    while True:
+        page = client.search_runs([experiment], condition, page_token=token)
+        yield from (str(run.info.run_id) for run in page)
+        token = page.token
+        if not token:
+            return
