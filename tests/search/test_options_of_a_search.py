@@ -191,11 +191,11 @@ def test_a_search_whose_networks_all_explode_prints_its_document_too(shell: Shel
 
 
 def test_nothing_that_is_not_finite_reaches_a_document() -> None:
-    from search.cli import _finite
+    from search.commands.shared import to_finite
 
     document = {"front": [{"psnr_db": float("nan"), "params": {"s0": 1.0}}], "metrics": {"ssim": float("-inf")}}
     document["pair"] = (1.0, float("inf"))  # type: ignore[assignment]
-    text = json.dumps(_finite(document), allow_nan=False)
+    text = json.dumps(to_finite(document), allow_nan=False)
     assert json.loads(text) == {
         "front": [{"psnr_db": None, "params": {"s0": 1.0}}],
         "metrics": {"ssim": None},
