@@ -16,8 +16,6 @@ import soundfile
 from manifests import DEPLOY, documents
 from sandbox import Sandbox, can_isolate
 
-from search.cli import cli
-
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
@@ -26,14 +24,12 @@ pytestmark = [
 
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")
 SCRIPT = DEPLOY / "slurm" / "winnow.sbatch"
-COMING = {"submit", "attach", "cluster"} - cli.commands.keys()
 
 
 def commands(title: str) -> str:
     """The blocks of a section as one script."""
     [section] = re.findall(rf"^## {title}\n(.*?)(?=^## )", README, re.M | re.S)
-    lines = "\n".join(re.findall(r"^```\n(.*?)^```", section, re.M | re.S)).splitlines()
-    return "\n".join(line for line in lines if not any(line.startswith(f"winnow {name} ") for name in COMING))
+    return "\n".join(re.findall(r"^```\n(.*?)^```", section, re.M | re.S))
 
 
 @pytest.fixture
@@ -71,7 +67,7 @@ def test_a_ray_cluster_that_runs(sandbox: Sandbox) -> None:
     sandbox.start("set -euo pipefail\n" + script)
     assert sandbox.wait(900) == 0, sandbox.log.read_text()
     names = {str(study["study"]).partition("/")[0] for study in status_of(sandbox)}
-    assert names == ({"second"} if COMING else {"second", "third"})
+    assert names == {"second", "third"}
     assert re.search("Stopped all [0-9]+ Ray processes", sandbox.log.read_text())
 
 
