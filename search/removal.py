@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.connection import connect, default_tracking_uri
 from search.errors import StorageError, StudyError, TrackingError, first_line, redact
+from search.experiment import show_campaign
 from search.folder import LOCK, empty_folder, is_of_lock, study_folder
 from search.lock import driving
 from search.logged_model import is_registered, models_of
@@ -132,6 +133,8 @@ def _delete_from(client: MlflowClient, experiment: str, campaign: str, study_id:
         # Under another name: MLflow would give all of its runs back to whoever restores an experiment.
         client.rename_experiment(experiment, f"{campaign} (deleted, {experiment})")
         client.delete_experiment(experiment)
+    else:
+        show_campaign(client, experiment)
     return num_runs
 
 
