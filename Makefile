@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	@echo "      $(BIN)/winnow run YOUR.wav          the same for a recording of yours (--help lists the options)"
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-cluster: $(INSTALLED)
 	$(BIN)/pytest -m cluster tests/cluster tests/deploy

@@ -113,7 +113,8 @@ class PowerForm:
     def formulas(self, theta: Array, surfaces: Surfaces) -> Formulas:
         """Of a `CalibratedLaw`; the rate keeps to what was searched."""
         b, lr = self._split(theta)
-        rates = np.exp([[surface.low[2], surface.high[2]] for surface in surfaces.surfaces])
+        ends = np.exp([[surface.low[2], surface.high[2]] for surface in surfaces.surfaces])
+        rates = np.round(ends, 12)  # a bound that is off by rounding lies outside the search range
         return Formulas(
             bandwidth=self._formula(b, self.bandwidth, high=1.0),
             s1=Formula(factor=float(theta[1 + len(self.bandwidth)] ** 2)),

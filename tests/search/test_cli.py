@@ -190,7 +190,10 @@ def test_predict_prints_the_document_of_the_contract(shell: Shell) -> None:
         "centroid",
         "nyquist_rad",
         "predictions",
+        "silent",
     }
+    assert entry["silent"] == {}
+    assert set(entry["predictions"]["calibrated"]) == {"s0", "s1", "lr"}
     assert set(entry["predictions"]["winner"]) == {"s0", "s1"}
     assert set(entry["predictions"]["bandwidth"]) == {"s0", "s1", "lr"}
     assert entry["centroid"] == pytest.approx(0.65, abs=0.02)

@@ -37,7 +37,7 @@ def test_studies_that_were_not_confirmed_have_a_frame_too(small_spec: Callable[.
 def test_predictions_have_a_row_for_each_heuristic_of_each_signal(tmp_path: Path) -> None:
     said = predict(["synthetic:bright", "synthetic:pink"], crop=Crop(samples=512), width=32)
     frame = said.to_frame()
-    assert list(frame["heuristic"]) == ["winner", "bandwidth"] * 2
+    assert list(frame["heuristic"]) == ["winner", "bandwidth", "calibrated"] * 2
     [winner] = frame[(frame.signal == "synthetic:pink") & (frame.heuristic == "winner")]["s0"]
     assert winner == pytest.approx(said["signals"][1]["predictions"]["winner"]["s0"])
     said.plot().savefig(tmp_path / "predictions.png")

@@ -258,7 +258,19 @@ def test_pauses_between_questions_grow_while_nobody_answers() -> None:
 
 def view_of_nothing(status: Status) -> StudyView:
     return StudyView(
-        id="x", study="a/b", params={}, tags={}, began=1.0, ended=None, status=status, children=[], ending=None
+        id="x",
+        study="a/b",
+        params={},
+        tags={},
+        answer={},
+        summary={},
+        budget=1,
+        dataset=None,
+        began=1.0,
+        ended=None,
+        status=status,
+        children=[],
+        ending=None,
     )
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from spaces.catalog import build_space
 from spaces.laws import (
+    BUILT_IN,
     LAWS,
     Bandwidth,
     Law,
@@ -184,9 +185,9 @@ def test_the_rowwise_variant_looks_at_the_rows_of_an_image() -> None:
 
 
 def test_variants_apply_only_where_they_are_named() -> None:
-    assert list(laws_for(spectrum_like(0.3))) == ["winner", "bandwidth"]
-    assert list(laws_for(spectrum_like(0.3, kind="image", shape=(8, 8)))) == ["winner", "bandwidth"]
-    assert list(laws_for(spectrum_like(0.3, kind="volume", shape=(8, 8, 8)))) == ["bandwidth"]
+    assert list(laws_for(spectrum_like(0.3), BUILT_IN)) == ["winner", "bandwidth"]
+    assert list(laws_for(spectrum_like(0.3, kind="image", shape=(8, 8)), BUILT_IN)) == ["winner", "bandwidth"]
+    assert list(laws_for(spectrum_like(0.3, kind="volume", shape=(8, 8, 8)), BUILT_IN)) == ["bandwidth"]
     assert {name for name, law in LAWS.items() if law.is_variant} == {"winner-a5", "winner-c2", "winner-rowwise"}
 
 
