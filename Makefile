@@ -12,7 +12,8 @@ demo: $(INSTALLED)
 	@echo "      $(BIN)/winnow run YOUR.wav          the same for a recording of yours (--help lists the options)"
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/chaos
+	$(BIN)/pytest tests/chaos  # what is killed and frozen there has seconds to come back: nothing runs beside it
 
 test-cluster: $(INSTALLED)
 	$(BIN)/pytest -m cluster tests/cluster tests/deploy
