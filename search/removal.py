@@ -18,7 +18,16 @@ from search.experiment import show_campaign
 from search.folder import LOCK, empty_folder, is_of_lock, study_folder
 from search.lock import driving
 from search.logged_model import is_registered, models_of
-from search.storage import HALF, all_names, delete_from_storage, mark_half, open_storage, storage_errors, study_names
+from search.storage import (
+    HALF,
+    all_names,
+    delete_from_storage,
+    mark_half,
+    open_storage,
+    open_to_read,
+    storage_errors,
+    study_names,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,9 +40,7 @@ def names_to_delete(store: Path, storage_url: str | None, name: str) -> list[str
         StudyError: there is none.
         StorageError: the storage cannot be read, or is none.
     """
-    if storage_url is None and not (store / "journal.log").exists():
-        raise StudyError(f"there is no store at {store}")
-    storage = open_storage(store, storage_url, to_write=False)
+    storage = open_to_read(store, storage_url)
     with storage_errors():
         known = all_names(storage)
         names = sorted({*_named(known, name), *_named(_emptied(store), name)})

@@ -10,7 +10,7 @@ from search.errors import StorageError, StudyError
 from search.export import read_winner
 from search.folder import study_folder
 from search.lock import holder_of
-from search.storage import StudyStorage, open_storage, storage_errors, study_names
+from search.storage import StudyStorage, open_to_read, storage_errors, study_names
 from search.summary import summarise
 from trainers.checkpoint import write_atomically
 
@@ -23,9 +23,7 @@ def find_studies(store: Path, storage_url: str | None, name: str | None) -> list
         StudyError: there is none.
         StorageError: the storage cannot be read, or is none.
     """
-    if storage_url is None and not (store / "journal.log").exists():
-        raise StudyError(f"there is no store at {store}")
-    storage = open_storage(store, storage_url, to_write=False)
+    storage = open_to_read(store, storage_url)
     names = [full for full in study_names(storage) if name is None or full == name or full.startswith(f"{name}/")]
     if name is not None and not names:
         known = ", ".join(study_names(storage)) or "none"

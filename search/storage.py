@@ -104,6 +104,18 @@ def storage_errors(store: Path | None = None) -> Iterator[None]:
         raise StorageError(f"{where} cannot be written: {error.strerror}") from error
 
 
+def open_to_read(store: Path, storage_url: str | None) -> BaseStorage:
+    """The storage of a store that is there.
+
+    Raises:
+        StudyError: there is no store.
+        StorageError: the storage cannot be read, or is none.
+    """
+    if storage_url is None and not (store / "journal.log").exists():
+        raise StudyError(f"there is no store at {store}")
+    return open_storage(store, storage_url, to_write=False)
+
+
 def study_names(storage: BaseStorage) -> list[str]:
     """The studies of a storage that are ours, oldest first."""
     # Siblings, other programs' studies and those that a crash left half-made have no format.

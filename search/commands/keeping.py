@@ -11,10 +11,12 @@ from search.commands.shared import json_option, print_json, storage_option, stor
 from search.config import StoreSettings
 from search.errors import UsageError, one_line
 
+tracking_option = click.option("--tracking-uri", help="MLflow server or database in place of the store's own")
+
 
 @click.command()
 @click.argument("name")
-@click.option("--tracking-uri", help="MLflow server or database in place of the store's own")
+@tracking_option
 @store_option
 @storage_option
 @json_option
@@ -35,7 +37,7 @@ def sync(name: str, tracking_uri: str | None, store: Path, storage: str | None, 
 @click.command()
 @click.argument("name")
 @click.option("--model", help="its name in the registry  [default: the study's]")
-@click.option("--tracking-uri", help="MLflow server or database in place of the store's own")
+@tracking_option
 @store_option
 @storage_option
 @json_option
@@ -97,7 +99,7 @@ def restore(file: Path, store: Path, storage: str | None, as_json: bool) -> None
 @click.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="do not ask")
-@click.option("--tracking-uri", help="MLflow server or database in place of the store's own")
+@tracking_option
 @store_option
 @storage_option
 @json_option
