@@ -13,8 +13,8 @@ from search.lock import holder_of
 from search.logged_model import DIGEST, mark_registered
 from search.status import find_study
 from search.storage import StudyStorage, storage_errors
+from search.study_runs import StudyRuns
 from search.table import sentence_of
-from search.tracking import StudyRuns
 from search.view import Ending, StudyView, status_for_sync, view_of
 from search.winner_model import WinnerModel
 

@@ -11,7 +11,7 @@ from search.connection import artifact_folder, connect, default_tracking_uri
 from search.errors import TrackingError, first_line, redact
 from search.status import find_studies
 from search.storage import StudyStorage, storage_errors
-from search.tracking import StudyRuns
+from search.study_runs import StudyRuns
 from search.view import status_for_sync, view_of
 
 

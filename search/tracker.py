@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from search.connection import connect
 from search.errors import first_line
 from search.record import Record
-from search.tracking import Stopped, StudyRuns
+from search.study_runs import Stopped, StudyRuns
 from search.usage import Sample
 from search.view import Child, Status, StudyView
 

@@ -12,7 +12,7 @@ from search.config import StoreSettings
 from search.connection import artifact_folder, connect, default_tracking_uri
 from search.errors import StorageError, first_line
 from search.result import Result
-from search.tracking import open_experiment
+from search.study_runs import open_experiment
 from trainers.checkpoint import write_atomically
 
 if TYPE_CHECKING:

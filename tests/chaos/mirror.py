@@ -16,9 +16,9 @@ from search.folder import study_folder
 from search.logged_model import DIGEST, is_registered, models_of
 from search.notes import escape, study_note
 from search.preset_views import STUDIES, TAG, TRIALS
+from search.run_contents import RUN_STATUS, has_dataset, is_same, params_of
 from search.storage import StudyStorage
 from search.summary import found_record
-from search.tracking import RUN_STATUS, has_dataset, is_same, params_of
 from search.ui_links import run_link
 from search.view import Status, StudyView, status_for_sync, view_of
 from search.winner_model import read_winner_model

@@ -332,7 +332,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_predicting_and_driving_load_no_torch() -> None:
     code = (
-        "import sys\nfrom search import predict\nimport search.run, search.study, search.tracking\n"
+        "import sys\nfrom search import predict\nimport search.run, search.study, search.study_runs\n"
         "predict(['synthetic:bright'])\nsys.exit('torch' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

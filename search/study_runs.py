@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
-import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from search.answer import ANSWER_TAGS, VARIED, answer_metrics
+from search.answer import ANSWER_TAGS, VARIED
 from search.dataset import SignalDataset
 from search.errors import first_line
 from search.experiment import NOTE, show_campaign
@@ -27,15 +24,28 @@ from search.logged_model import bring_up_model, is_refusal
 from search.notes import study_note
 from search.record import Record
 from search.references import reference_key
-from search.trial import State, spell
+from search.run_contents import (
+    RUN_STATUS,
+    begins,
+    confirmed_metrics,
+    has_dataset,
+    is_same,
+    is_whole,
+    metrics_of,
+    params_of,
+    run_name,
+    summary_metrics,
+    tags_of,
+    to_inputs,
+    to_ms,
+    to_params,
+)
 from search.usage import Sample
-from search.view import Child, Ending, Status, StudyView, spelled
+from search.view import Child, Ending, Status, StudyView
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric, Param, Run
-
-RUN_STATUS = {State.COMPLETE: Status.FINISHED, State.PRUNED: Status.KILLED, State.FAILED: Status.FAILED}
+    from mlflow.entities import Run
 
 USAGE_SAMPLES = "winnow.usage"
 """Tag of the parent run: how many samples of its workers' usage it has."""
@@ -114,16 +124,16 @@ class StudyRuns:
         if unfinished is None:
             run = client.create_run(
                 self._experiment_id,
-                start_time=_to_ms(record.started),
-                tags={**_tags(record), "mlflow.parentRunId": self.parent_id, "winnow.role": child.role},
+                start_time=to_ms(record.started),
+                tags={**tags_of(record), "mlflow.parentRunId": self.parent_id, "winnow.role": child.role},
                 run_name=run_name(record),
             )
             unfinished = str(run.info.run_id)
-        client.log_batch(unfinished, metrics=_metrics(record), params=_to_params(params_of(record)))
+        client.log_batch(unfinished, metrics=metrics_of(record), params=to_params(params_of(record)))
         if self._dataset:
-            client.log_inputs(unfinished, datasets=_to_inputs(self._dataset))
+            client.log_inputs(unfinished, datasets=to_inputs(self._dataset))
         self._log_files(client, unfinished, child.files, {})
-        client.set_terminated(unfinished, status=RUN_STATUS[record.state].value, end_time=_to_ms(record.ended))
+        client.set_terminated(unfinished, status=RUN_STATUS[record.state].value, end_time=to_ms(record.ended))
         self.keys[record.key] = unfinished
 
     def log_usage(self, client: MlflowClient, samples: Sequence[Sample]) -> None:
@@ -132,7 +142,7 @@ class StudyRuns:
 
         if self.parent_id is None or len(samples) <= self._num_samples:
             return
-        new = [Metric(one.key, one.value, _to_ms(one.at), one.step) for one in samples[self._num_samples :]]
+        new = [Metric(one.key, one.value, to_ms(one.at), one.step) for one in samples[self._num_samples :]]
         for start in range(0, len(new), BATCH):
             client.log_batch(self.parent_id, metrics=new[start : start + BATCH])
         client.set_tag(self.parent_id, USAGE_SAMPLES, str(len(samples)))
@@ -143,7 +153,7 @@ class StudyRuns:
         is_closed = status is self._status or (status is Status.KILLED and self._status is Status.FAILED)
         if self.parent_id is None or status is Status.RUNNING or is_closed:
             return
-        client.set_terminated(self.parent_id, status=status.value, end_time=_to_ms(ended) if ended else None)
+        client.set_terminated(self.parent_id, status=status.value, end_time=to_ms(ended) if ended else None)
         self._status = status
 
     def _open(self, client: MlflowClient, view: StudyView) -> tuple[Run, Lacking, dict[str, Run]]:
@@ -183,7 +193,7 @@ class StudyRuns:
             run = found[0]
         else:
             tags = {"winnow.id": view.id, "winnow.study": view.study, "winnow.role": "study", **view.tags}
-            started = _to_ms(view.began)
+            started = to_ms(view.began)
             run = client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=view.title)
         # Only a driver's run is RUNNING: one who dies while rebuilding must not leave it so.
         self._status = Status(run.info.status)
@@ -192,7 +202,7 @@ class StudyRuns:
             client.update_run(run.info.run_id, status=status.value)
             self._status = status
         new = {key: value for key, value in view.params.items() if key not in run.data.params}
-        client.log_batch(run.info.run_id, params=_to_params(new))
+        client.log_batch(run.info.run_id, params=to_params(new))
         return run
 
     def _children(self, client: MlflowClient, parent_id: str) -> Iterator[Run]:
@@ -209,9 +219,9 @@ class StudyRuns:
         """The summary on the parent run, confirmed values, roles and the front on the children they belong to."""
         assert self.parent_id
         best, references = ending.summary["best"] or {}, ending.summary["references"]
-        confirmed = {ending.found: _confirmed_metrics(best.get("confirmed"))}
+        confirmed = {ending.found: confirmed_metrics(best.get("confirmed"))}
         for name, reference in references.items():
-            values = {"regret_db": reference["regret_db"], **_confirmed_metrics(reference["confirmed"])}
+            values = {"regret_db": reference["regret_db"], **confirmed_metrics(reference["confirmed"])}
             confirmed[reference_key(name, reference["params"])] = values
         for key, values in confirmed.items():
             known = listed[key].data.metrics if key in listed else {}
@@ -219,7 +229,7 @@ class StudyRuns:
         front = {f"search/{point['number']}" for point in ending.summary.get("front", ())}
         self._set_tags(client, listed, ("winnow.role", "found"), {ending.found}, rest="trial")
         self._set_tags(client, listed, ("winnow.front", "true"), front, rest=None)
-        _set_metrics(client, self.parent_id, _summary_metrics(ending.summary), parent.data.metrics)
+        _set_metrics(client, self.parent_id, summary_metrics(ending.summary), parent.data.metrics)
         self._log_files(client, self.parent_id, ending.files, parent.data.tags)
 
     def _show(self, client: MlflowClient, parent: Run, view: StudyView) -> None:
@@ -227,7 +237,7 @@ class StudyRuns:
         run_id = parent.info.run_id
         if not has_dataset(parent, view.dataset):
             assert view.dataset
-            client.log_inputs(run_id, datasets=_to_inputs(view.dataset))
+            client.log_inputs(run_id, datasets=to_inputs(view.dataset))
         note = study_note(view, self._experiment_id, run_id, self.keys)
         tags = {**view.tags, **view.answer, NOTE: note}
         known = parent.data.tags
@@ -245,7 +255,7 @@ class StudyRuns:
             return
         shared = {
             key: value
-            for key, value in _summary_metrics(ending.summary).items()
+            for key, value in summary_metrics(ending.summary).items()
             if value is not None and key.startswith(("confirmed_", "regret_db"))
         }
         try:
@@ -295,110 +305,17 @@ def open_experiment(client: MlflowClient, artifacts: Path | None, name: str) -> 
     return str(client.create_experiment(name, artifact_location=location, tags=tags))
 
 
-def run_name(record: Record) -> str:
-    """What a person reads in the list: `#17 s0=412 s1=0.21 lr=0.0005`."""
-    return f"{record.label} {spell(record.point)}"
-
-
-def params_of(record: Record) -> dict[str, str]:
-    """Parameters of a child run, as MLflow holds them."""
-    asked = {"space": record.space, "steps": record.steps, "seed": record.seed, "number": record.number}
-    return spelled({**record.point, **asked})
-
-
-def has_dataset(run: Run, dataset: SignalDataset | None) -> bool:
-    """Whether a run has this dataset, if there is one, as its input."""
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    names = {(one.dataset.name, one.dataset.digest) for one in inputs}
-    return dataset is None or (dataset.name, dataset.digest) in names
-
-
-def is_same(one: float | None, other: float | None) -> bool:
-    """Whether MLflow would show both alike: it holds infinity as the largest double."""
-    if one is None or other is None:
-        return one is other
-    one, other = (max(-sys.float_info.max, min(sys.float_info.max, value)) for value in (one, other))
-    return one == other or (math.isnan(one) and math.isnan(other))
-
-
 def _sorted_out(
     runs: Sequence[Run], record: Record, dataset: SignalDataset | None
 ) -> tuple[Run | None, str | None, list[str]]:
     """Of the runs with a record's key: one that shows it, else one that begins to; and the ids of all others."""
-    whole = [
-        run
-        for run in runs
-        if _shows(run, record) and has_dataset(run, dataset) and run.info.status == RUN_STATUS[record.state]
-    ]
-    part = [run for run in runs if _begins(run, record)]
+    whole = [run for run in runs if is_whole(run, record, dataset)]
+    part = [run for run in runs if begins(run, record)]
     kept = (whole or part or [None])[0]
     others = [str(run.info.run_id) for run in runs if run is not kept]
     if whole:
         return whole[0], None, others
     return None, str(part[0].info.run_id) if part else None, others
-
-
-def _shows(run: Run, record: Record) -> bool:
-    """Whether a run has the params, the state and the score of a record."""
-    is_scored = is_same(run.data.metrics.get("psnr_db"), record.psnr_db)
-    return _begins(run, record) and is_scored and run.data.params.keys() >= params_of(record).keys()
-
-
-def _begins(run: Run, record: Record) -> bool:
-    """Whether all that a run has of a record is the record's."""
-    params = params_of(record)
-    psnr_db = run.data.metrics.get("psnr_db")
-    is_scored = psnr_db is None or is_same(psnr_db, record.psnr_db)
-    is_named = run.data.tags.get("winnow.state") == record.state
-    return is_named and is_scored and all(params.get(key) == value for key, value in run.data.params.items())
-
-
-def _tags(record: Record) -> dict[str, str]:
-    tags = {"winnow.key": record.key, "winnow.state": record.state.value, "winnow.label": record.label}
-    return {**tags, "winnow.reason": record.reason} if record.reason else tags
-
-
-def _metrics(record: Record) -> list[Metric]:
-    """Curve, rungs and scores of a record, at the time when it ended."""
-    from mlflow.entities import Metric
-
-    ended = _to_ms(record.ended)
-    metrics = [Metric("curve_psnr_db", value, ended, step) for step, value in record.curve]
-    for rung, score in record.rung_scores.items():
-        metrics.append(Metric("rung_psnr_db", score.psnr_db, ended, rung))
-        if score.held_psnr_db is not None:
-            metrics.append(Metric("rung_held_psnr_db", score.held_psnr_db, ended, rung))
-    scalars = {
-        "psnr_db": record.psnr_db,
-        "snr_db": record.snr_db,
-        "held_psnr_db": record.held_psnr_db,
-        **record.metrics,
-        "best_step": record.best_step,
-        "fit_seconds": record.fit_seconds,
-    }
-    return metrics + [Metric(key, float(value), ended, 0) for key, value in scalars.items() if value is not None]
-
-
-def _summary_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
-    best = summary["best"] or {}
-    metrics = {**answer_metrics(summary), **_confirmed_metrics(best.get("confirmed"))}  # shown in this order
-    metrics |= {"psnr_db": best.get("psnr_db"), "held_psnr_db": best.get("held_psnr_db"), **best.get("metrics", {})}
-    for name, reference in summary["references"].items():
-        metrics[_metric_name(f"regret_db_{name}")] = reference["regret_db"]
-    metrics |= {f"num_{state}": float(count) for state, count in summary["trials"].items()}
-    return metrics | {f"wall_seconds_{phase}": seconds for phase, seconds in summary["wall_seconds"].items()}
-
-
-def _confirmed_metrics(confirmed: Mapping[str, Any] | None) -> dict[str, float | None]:
-    if not confirmed:
-        return {}
-    names = {
-        "confirmed_psnr_db": "mean_psnr_db",
-        "confirmed_sd_db": "sd_db",
-        "confirmed_held_psnr_db": "mean_held_psnr_db",
-        "confirmed_held_sd_db": "held_sd_db",
-    }
-    return {name: confirmed.get(key) for name, key in names.items()}
 
 
 def _set_metrics(
@@ -410,32 +327,3 @@ def _set_metrics(
     now = round(time.time() * 1000)
     new = {key: value for key, value in metrics.items() if value is not None and not is_same(known.get(key), value)}
     client.log_batch(run_id, metrics=[Metric(key, float(value), now, 0) for key, value in new.items()])
-
-
-def _metric_name(text: str) -> str:
-    """`text` with what MLflow refuses in names replaced: users name spaces and heuristics as they like."""
-    return re.sub(r"[^\w\-. :/]", "_", text)
-
-
-def _to_params(values: Mapping[str, str]) -> list[Param]:
-    from mlflow.entities import Param
-
-    return [Param(key, value) for key, value in values.items()]
-
-
-def _to_inputs(dataset: SignalDataset) -> list[DatasetInput]:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    entity = Dataset(
-        name=dataset.name,
-        digest=dataset.digest,
-        source_type="local",
-        source=dataset.source_json(),
-        schema=dataset.schema_json(),
-        profile=dataset.profile_json(),
-    )
-    return [DatasetInput(entity, tags=[InputTag("mlflow.data.context", dataset.context)])]
-
-
-def _to_ms(seconds: float) -> int:
-    return round(seconds * 1000)
