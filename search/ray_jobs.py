@@ -30,6 +30,12 @@ AWAY_SECONDS = 120.0
 LOOK_SECONDS = 1.0
 """Between two looks at a job whose log has ended, or whose dashboard is away."""
 
+STOP_SECONDS = 150
+"""So long a job that is asked to end may take for it, which is what MLflow may take for the last runs, and some more.
+
+Ray's own limit of 3 s kills it in between.
+"""
+
 _OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Ray takes these for the address, whatever it is told."""
 
@@ -103,7 +109,10 @@ class Jobs:
             self._client.submit_job(
                 submission_id=id,
                 entrypoint=command,
-                runtime_env={"working_dir": str(folder)},
+                runtime_env={
+                    "working_dir": str(folder),
+                    "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
+                },
                 metadata=dict(metadata),
             )
 

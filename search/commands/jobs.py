@@ -82,7 +82,7 @@ def attach(name: str, address: str, stop: bool, as_json: bool) -> int:
     job = jobs.find(name)
     if stop:
         jobs.stop(job.id)
-    return _follow(job, jobs, as_json)
+    return _follow(job, jobs, as_json, is_asked_to_end=stop)
 
 
 @click.command()
@@ -105,8 +105,8 @@ def cluster(config: Path | None, as_json: bool, **options: Any) -> None:
         click.echo(one_line(line) if not line.startswith(" ") else f"  {one_line(line)}")
 
 
-def _follow(job: Job, jobs: Jobs, as_json: bool) -> int:
-    """Show a job to its end; its exit code."""
+def _follow(job: Job, jobs: Jobs, as_json: bool, *, is_asked_to_end: bool = False) -> int:
+    """Show a job to its end; its exit code, or 0 where it was stopped as asked."""
     from search.submit import check_document, follow_job
 
     try:
@@ -114,6 +114,11 @@ def _follow(job: Job, jobs: Jobs, as_json: bool) -> int:
     except KeyboardInterrupt:
         click.echo(f"detached: the job goes on; winnow attach {job.id} --address {jobs.address} follows it", err=True)
         return INTERRUPTED
+    if is_asked_to_end and ended.job.status == "STOPPED":
+        if as_json:
+            print_json({"job": job.id, "status": ended.job.status})
+        click.echo(ended.failure, err=True)
+        return DONE
     if not ended.exit_code:
         check_document(ended)
     if ended.document is not None and as_json:

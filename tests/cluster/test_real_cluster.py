@@ -153,6 +153,39 @@ def test_a_campaign_from_a_laptop_outlives_a_node_that_leaves_a_stop_and_the_lap
     )
 
 
+def test_a_job_that_is_asked_to_end_keeps_what_it_has_and_the_same_command_continues(
+    cluster: RayNodes, laptop: Laptop, tmp_path: Path
+) -> None:
+    there, store = ["--address", cluster.dashboard], tmp_path / "volume"
+    words = ["submit", "synthetic:bright", "--samples", "256", "--width", "16", "--depth", "2", "--steps", "200"]
+    words += ["--heuristic", "bandwidth", "--confirm", "0", "--name", "halted", "--store", str(store), *there]
+    sent = laptop.run(*words, "--trials", "500", "--no-wait", "--json")
+    assert sent.returncode == 0, sent.stderr
+    job = json.loads(sent.stdout)["job"]
+    storage = open_storage(store, None)
+    wait_for(lambda: any(StudyStorage(storage, name).trials() for name in study_names(storage)), "no trial")
+
+    stopped = laptop.run("attach", "halted", *there, "--stop", "--json")
+    assert stopped.returncode == 0, stopped.stderr
+    assert json.loads(stopped.stdout) == {"job": job, "status": "STOPPED"}
+    assert stopped.stderr.splitlines()[-1] == f"job {job} was stopped; the same submit continues"
+    assert "interrupted" in stopped.stderr, "it had the time to end by itself"
+    [name] = study_names(storage)
+    halted = StudyStorage(open_storage(store, None), name)
+    told = {record.key: record.psnr_db for record in halted.trials()}
+    assert 0 < len(told) < 500
+    followed = laptop.run("attach", job, *there)
+    assert followed.returncode == 1
+    assert followed.stderr.splitlines()[-1] == f"error: job {job} was stopped; the same submit continues"
+
+    again = laptop.run(*words, "--trials", str(len(told) + 4), "--json")
+    assert again.returncode == 0, again.stderr
+    [entry] = json.loads(again.stdout)["studies"]
+    assert (entry["study"], sum(entry["trials"].values())) == (name, len(told) + 4)
+    now = {record.key: record.psnr_db for record in StudyStorage(open_storage(store, None), name).trials()}
+    assert {key: now[key] for key in told} == told
+
+
 def test_what_goes_wrong_is_one_line(cluster: RayNodes, laptop: Laptop, tmp_path: Path) -> None:
     there = ["--address", cluster.dashboard]
     store = ["--store", str(tmp_path / "volume")]
