@@ -193,6 +193,13 @@ class WorkerSettings(_Section):
                 raise ValueError("a label selector must be KEY=VALUE, KEY=!VALUE or KEY=in(A,B)")
         return selectors
 
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _is_share_or_whole(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ValueError("a worker must have a share of one GPU or whole ones")
+        return gpus
+
     @model_validator(mode="after")
     def _beside_others(self) -> Self:
         if self.workers == 0 and self.cpu_workers:

@@ -23,13 +23,11 @@ class JobLog:
     def __init__(self) -> None:
         self.document: dict[str, Any] | None = None
         self.last_line = ""
-        self.num_chars = 0
         self._rest = ""
         self._open: list[str] | None = None
 
     def feed(self, text: str) -> list[str]:
         """The lines that came to an end and are for a person, that is, all but the document's."""
-        self.num_chars += len(text)
         *lines, self._rest = (self._rest + text).split("\n")
         return [shown for line in lines for shown in self._take(line)]
 
@@ -41,14 +39,12 @@ class JobLog:
         return shown + opened
 
     def _take(self, line: str) -> list[str]:
-        if self._open is None and PREAMBLE.match(line):
-            return []
-        if self._open is None and line != "{":
-            is_error = line.startswith("error: ")
-            if is_error or (line.strip() and not self.last_line.startswith("error: ")):
-                self.last_line = line.strip()
-            return [line]
-        self._open = [*(self._open or []), line]
+        if self._open is None:
+            return self._begin(line)
+        if line != "}" and not line.startswith(" "):  # no document, which is indented
+            opened, self._open = self._open, None
+            return [*opened, *self._begin(line)]
+        self._open.append(line)
         if line != "}":
             return []
         opened, self._open = self._open, None
@@ -58,3 +54,14 @@ class JobLog:
             self.last_line = f"its document cannot be read: {first_line(error)}"
             return opened
         return []
+
+    def _begin(self, line: str) -> list[str]:
+        if line == "{":
+            self._open = [line]
+            return []
+        if PREAMBLE.match(line):
+            return []
+        is_error = line.startswith("error: ")
+        if is_error or (line.strip() and not self.last_line.startswith("error: ")):
+            self.last_line = line.strip()
+        return [line]

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
-from search.errors import UsageError, WorkersError, first_line, redact
+from search.errors import UsageError, WorkersError, first_line, one_line, redact
 from search.ray_session import PROBE_SECONDS, SUBMITTED, check_token, token_refused
 
 ANSWER_SECONDS = 60.0
@@ -26,6 +26,9 @@ ANSWER_SECONDS = 60.0
 
 AWAY_SECONDS = 120.0
 """So long a dashboard may be away before who follows a job gives up; the job goes on."""
+
+QUIET_SECONDS = 60.0
+"""So long a job may say nothing before its log is asked for anew."""
 
 LOOK_SECONDS = 1.0
 """Between two looks at a job whose log has ended, or whose dashboard is away."""
@@ -73,6 +76,10 @@ class Job:
         return self.status in ENDED
 
 
+class UnknownJobError(WorkersError):
+    """A cluster that has forgotten a job."""
+
+
 class _Client(JobSubmissionClient):  # type: ignore[misc]
     """One that waits for no answer for ever."""
 
@@ -96,10 +103,10 @@ class Jobs:
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
         check_token()
-        with self._errors(), _unset(_OVERRIDES):
+        with self._errors(is_probe=True), _unset(_OVERRIDES):
             self._client = _Client(self.address)
 
-    def submit(self, id: str, command: str, folder: Path, metadata: Mapping[str, str]) -> None:
+    def submit(self, id: str, command: str, folder: Path, metadata: Mapping[str, str]) -> Job:
         """Send the folder, and have the command run in it on the head.
 
         Raises:
@@ -115,6 +122,7 @@ class Jobs:
                 },
                 metadata=dict(metadata),
             )
+        return Job(id=id, status="PENDING", exit_code=None, message="", started=time.time(), metadata=metadata)
 
     def all(self) -> list[Job]:
         """The jobs that were submitted, the latest last."""
@@ -137,62 +145,86 @@ class Jobs:
             f"a job must be named by its id or campaign, but got {name!r}; jobs at {self.address}: {known}"
         )
 
-    def stop(self, id: str) -> None:
-        """Ask a job to end: `winnow run` keeps what it has."""
+    def stop(self, id: str) -> bool:
+        """Ask a job to end, which keeps what it has; False where it has ended already."""
         with self._errors():
-            self._client.stop_job(id)
+            return bool(self._client.stop_job(id))
 
     def follow(self, id: str, take: Callable[[str], None]) -> Job:
         """Hand on what a job has said and says, until it ends; where the connection is lost, from where it was.
 
         Raises:
-            WorkersError: the dashboard is away for too long.
+            WorkersError: the dashboard is away for too long, or knows the job no more.
         """
-        taken, away_since = 0, None
+        taken, away_since, job = 0, None, None
 
         def take_new(text: str, at: int) -> int:
-            nonlocal taken, away_since
-            away_since = None
+            nonlocal taken
             if at + len(text) > taken:
                 take(text[max(taken - at, 0) :])
                 taken = at + len(text)
             return at + len(text)
 
         while True:
-            try:
+            with suppress(RuntimeError, TimeoutError, aiohttp.ClientError, OSError):
                 asyncio.run(self._tail(id, take_new))
+            try:
                 job = self.look(id)
+                with self._errors():
+                    take_new(self._client.get_job_logs(id), 0)  # what no tail brought
+                away_since = None
                 if job.has_ended:
-                    with self._errors():
-                        take_new(self._client.get_job_logs(id), 0)  # what came after the tail's last look
                     return job
-            except (WorkersError, RuntimeError, aiohttp.ClientError, OSError) as error:
+            except UnknownJobError:
+                raise
+            except WorkersError as error:
                 away_since = away_since or time.monotonic()
                 if time.monotonic() - away_since > AWAY_SECONDS:
+                    if job and job.has_ended:  # its log left with its node
+                        return job
                     raise WorkersError(f"the dashboard at {self.address} is away: {first_line(error)}") from error
             time.sleep(LOOK_SECONDS)
 
     def look(self, id: str) -> Job:
-        """Where a job stands."""
+        """Where a job stands.
+
+        Raises:
+            UnknownJobError: nowhere.
+            WorkersError: the dashboard is away.
+        """
         with self._errors():
-            return _job(self._client.get_job_info(id))
+            try:
+                return _job(self._client.get_job_info(id))
+            except RuntimeError as error:
+                if "status code 404" not in str(error):
+                    raise
+                raise UnknownJobError(
+                    f"the cluster at {self.address} knows no job {id} any more, as if its head was started anew: "
+                    "the same submit continues"
+                ) from error
 
     async def _tail(self, id: str, take_new: Callable[[str, int], int]) -> None:
-        at = 0
-        async for text in self._client.tail_job_logs(id):
+        """The log as it comes, up to its end, or a pause: a connection that died in silence looks like one."""
+        at, pieces = 0, aiter(self._client.tail_job_logs(id))
+        while (text := await asyncio.wait_for(anext(pieces, None), QUIET_SECONDS)) is not None:
             at = take_new(text, at)
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """What Ray's client raises, in one line."""
+    def _errors(self, *, is_probe: bool = False) -> Iterator[None]:
+        """What Ray's client raises, in one line; a server's traceback says it in its last."""
         try:
             yield
         except AuthenticationError as error:
             raise token_refused(self.address) from error
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise WorkersError(
-                f"what answers at {self.address} must be a Ray cluster's dashboard, but: {first_line(error)}"
-            ) from error
+            if isinstance(error, WorkersError):
+                raise
+            lines = [line for line in str(error).splitlines() if line.strip(" .")] or [type(error).__name__]
+            if is_probe:
+                said = f"what answers at {self.address} must be a Ray cluster's dashboard, but: {lines[0]}"
+            else:
+                said = f"the Ray cluster at {self.address} does not do it: {lines[-1]}"
+            raise WorkersError(one_line(said)) from error
 
 
 def _checked(address: str) -> str:

@@ -42,7 +42,7 @@ import search
 import spaces
 import trainers
 from search.config import WorkerSettings
-from search.errors import WorkersError, first_line, redact
+from search.errors import WorkersError, first_line, one_line, redact
 from search.placement import Node
 
 PROBE_SECONDS = 5.0
@@ -154,6 +154,8 @@ def _join(address: str) -> Callable[[], None]:
         with _environment_of_workers(modules) as runtime_env:
             _init(address=address, runtime_env=runtime_env)
     except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
+        if str(error).startswith("Version mismatch"):
+            raise WorkersError(f"the Ray cluster at {address} has other versions: {one_line(str(error))}") from error
         raise WorkersError(f"no Ray cluster answers at {address}: {first_line(error)}") from error
 
     def end() -> None:

@@ -140,7 +140,12 @@ class RayWorkers:
             self.wait(WAIT_ALOUD_SECONDS)
         worker = self.ids()[0]
         try:
-            rates: dict[int, float] = ray.get(self._actors[worker].measure_lanes.remote(self._tasks[digest], network))
+            measured = self._actors[worker].measure_lanes.remote(self._tasks[digest], network)
+            rates: dict[int, float] = ray.get(measured, timeout=self._lease)
+        except ray_exceptions.GetTimeoutError as error:
+            raise WorkersError(
+                f"a worker must measure its lanes within its lease of {self._lease:g} s, but did not answer"
+            ) from error
         except ray_exceptions.RayTaskError as error:
             raise WorkersError(f"a worker cannot measure its lanes: {first_line(error.cause)}") from error
         except ray_exceptions.RayError as error:
@@ -184,7 +189,8 @@ class RayWorkers:
     def close(self) -> None:
         """Kill the actors; leave Ray, or stop it where this process started it."""
         for actor in self._actors.values():
-            ray.kill(actor)
+            with suppress(ray_exceptions.RayError, ConnectionError):  # a cluster that is gone has none of them
+                ray.kill(actor)
         self._actors.clear()
         self._leave()
 

@@ -19,8 +19,8 @@ from typing import Any
 import search
 import spaces
 import trainers
-from search.config import SearchSettings, StudySpec
-from search.errors import InputError, UsageError
+from search.config import SearchSettings, StoreSettings, StudySpec
+from search.errors import InputError, UsageError, redact
 from search.heuristics import LAW_SUFFIX, SELECTORS
 from search.plan import plan_studies
 from trainers.signals import SYNTHETIC_PREFIX, path_and_member
@@ -32,8 +32,8 @@ COMMAND = f"set -a; . ./{ENVIRONMENT}; set +a; exec python -m search run --confi
 
 DISTRIBUTION = "winnow-inr"
 
-MAX_BYTES = 500 * 2**20
-"""Ray's own limit of what a job brings along."""
+MAX_BYTES = 100 * 2**20
+"""What a dashboard takes at once (Ray's DASHBOARD_CLIENT_MAX_SIZE), which is less than its limit for packages."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -45,16 +45,11 @@ def check_for_cluster(spec: StudySpec) -> list[str]:
         The names of the studies, as `winnow run` gives them.
 
     Raises:
-        UsageError: a store that is no folder of the cluster.
-        InputError, PointError, LawError: as `winnow run` has them.
+        UsageError: a place for results that is no place of the cluster.
+        InputError: files that are too large; and, as PointError and LawError, as `winnow run` has it.
     """
-    store = spec.store.store
-    if not store.is_absolute():
-        got = f"{store}" if "store" in spec.store.model_fields_set else "none"
-        raise UsageError(
-            "--store must name a folder of the cluster that outlives it, such as a mounted volume, by its absolute "
-            f"path, but got {got}"
-        )
+    _check_places(spec.store)
+    _check_size(spec)
     # Selectors render networks, which is the job's work.
     named = tuple(each for each in spec.search.heuristic if each not in SELECTORS)
     search_here = spec.search.model_copy(update={"heuristic": named})
@@ -84,9 +79,6 @@ def build_shipment(spec: StudySpec, folder: Path, environment: Mapping[str, str]
         spec: what is asked, with a name.
         folder: to be filled.
         environment: variables of the job's driver, such as passwords.
-
-    Raises:
-        InputError: more than Ray takes.
     """
     assert spec.name is not None
     for package in (spaces, trainers, search):
@@ -104,14 +96,6 @@ def build_shipment(spec: StudySpec, folder: Path, environment: Mapping[str, str]
     for name, text in ((SETTINGS, to_toml(shipped)), (ENVIRONMENT, "".join(lines))):
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o600)  # Ray keeps this where it unpacks them
-    num_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if num_bytes >= MAX_BYTES:
-        raise InputError(
-            [
-                f"signals and plugins of a job must stay below {MAX_BYTES // 2**20} MiB, but have "
-                f"{num_bytes // 2**20}: put them on a volume of the cluster, and start `winnow run` there"
-            ]
-        )
 
 
 def to_toml(spec: StudySpec) -> str:
@@ -122,6 +106,40 @@ def to_toml(spec: StudySpec) -> str:
     for name, table in tables.items():
         lines += [f"[{name}]", *(f"{key} = {_spell(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def _check_places(store: StoreSettings) -> None:
+    """A relative path would lie in the folder of the job, and end with it."""
+    if not store.store.is_absolute():
+        got = f"{store.store}" if "store" in store.model_fields_set else "none"
+        raise UsageError(
+            "--store must name a folder of the cluster that outlives it, such as a mounted volume, by its absolute "
+            f"path, but got {got}"
+        )
+    places = {"--storage": store.storage, "--checkpoints": store.checkpoints, "--tracking-uri": store.tracking_uri}
+    for option, place in places.items():
+        scheme, separator, rest = (place or "/").partition("://")
+        # SQLAlchemy's addresses of files have a third slash before the path: sqlite:///relative, sqlite:////absolute.
+        path = rest.removeprefix("/") if scheme.startswith("sqlite") else scheme
+        if (not separator or scheme.startswith("sqlite")) and not Path(path).is_absolute():
+            raise UsageError(
+                f"{option} must name a place that the cluster reaches, by address or absolute path, but got "
+                f"{redact(str(place))}"
+            )
+
+
+def _check_size(spec: StudySpec) -> None:
+    """What is refused on the way says no more than a number."""
+    paths = [path_and_member(source)[0] for source in spec.signals if not source.startswith(SYNTHETIC_PREFIX)]
+    paths += [*spec.search.plugin, *(Path(name) for name in spec.search.heuristic or () if name.endswith(LAW_SUFFIX))]
+    num_bytes = sum(path.stat().st_size for path in paths if path.is_file())
+    if num_bytes >= MAX_BYTES:
+        raise InputError(
+            [
+                f"signals, plugins and laws of a job must stay below {MAX_BYTES // 2**20} MiB, but have "
+                f"{num_bytes // 2**20}: put them on a volume of the cluster, and start `winnow run` there"
+            ]
+        )
 
 
 def _spell(value: Any) -> str:

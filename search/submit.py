@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,8 +72,7 @@ def submit_study(spec: StudySpec, jobs: Jobs, *, env: Sequence[str], say: Callab
     id = f"winnow-{spec.name}-{secrets.token_hex(3)}"
     with TemporaryDirectory(prefix="winnow-") as folder:
         build_shipment(spec, Path(folder), environment)
-        jobs.submit(id, COMMAND, Path(folder), metadata)
-    return jobs.look(id)
+        return jobs.submit(id, COMMAND, Path(folder), metadata)
 
 
 def follow_job(job: Job, jobs: Jobs, show: Callable[[str], None]) -> Ended:
@@ -98,9 +98,9 @@ def follow_job(job: Job, jobs: Jobs, show: Callable[[str], None]) -> Ended:
     exit_code = 0 if job.status == "SUCCEEDED" else job.exit_code or 1
     return Ended(
         job=job,
-        document=log.document,
+        document=log.document if "studies" in (log.document or {}) else None,
         failure=_failure(job, log) if exit_code else "",
-        exit_code=exit_code,
+        exit_code=exit_code if exit_code >= 0 else 128 - exit_code,  # as a shell has it
         store=_store_of(job.metadata),
     )
 
@@ -108,8 +108,11 @@ def follow_job(job: Job, jobs: Jobs, show: Callable[[str], None]) -> Ended:
 def _failure(job: Job, log: JobLog) -> str:
     if job.status == "STOPPED":
         return f"job {job.id} was stopped; the same submit continues"
-    if job.exit_code is None:  # it never began
+    if job.exit_code is None:  # it never began, or nobody saw its end
         return f"job {job.id} failed: {one_line(job.message) or 'no reason given'}"
+    if job.exit_code < 0:
+        hint = " (did its node run out of memory?)" if job.exit_code == -signal.SIGKILL else ""
+        return f"job {job.id} was killed by signal {-job.exit_code}{hint}; the same submit continues"
     reason = log.last_line.removeprefix("error: ") or job.message
     return f"job {job.id} ended with exit code {job.exit_code}: {reason}"
 

@@ -80,8 +80,8 @@ def attach(name: str, address: str, stop: bool, as_json: bool) -> int:
 
     jobs = Jobs(address)
     job = jobs.find(name)
-    if stop:
-        jobs.stop(job.id)
+    if stop and not jobs.stop(job.id):
+        click.echo(f"job {job.id} had ended already", err=True)
     return _follow(job, jobs, as_json, is_asked_to_end=stop)
 
 

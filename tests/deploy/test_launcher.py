@@ -32,7 +32,7 @@ def test_ray_takes_it(config: dict[str, Any]) -> None:
 def test_each_machine_asks_for_the_token_and_installs_what_is_pinned(config: dict[str, Any]) -> None:
     for key in ("head_start_ray_commands", "worker_start_ray_commands"):
         [start] = [command for command in config[key] if " start " in command]
-        assert "RAY_AUTH_MODE=token" in start
+        assert 'PATH="$HOME/winnow/.venv/bin:$PATH" RAY_AUTH_MODE=token ray start' in start  # a job runs its `python`
         assert "--disable-usage-stats" in start
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -48,6 +48,13 @@ def test_no_secret_stands_in_it(config: dict[str, Any]) -> None:
     for path, node in walk(config):
         assert not any(word in path.lower() for word in ("password", "secret", "access_key")), path
         assert not (isinstance(node, str) and "RAY_AUTH_TOKEN=" in node), path
+
+
+def test_the_head_on_aws_has_what_its_autoscaler_imports() -> None:
+    [config] = documents(DEPLOY / "cluster-launcher" / "aws.yaml")
+    [install] = config["head_setup_commands"]
+    assert install.startswith("~/winnow/.venv/bin/pip install ")
+    assert install.endswith(" boto3")
 
 
 def test_amazon_knows_the_machines() -> None:

@@ -56,6 +56,10 @@ def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
             '[signal]\nkind = "video"',
             "kind must be one of 'audio', 'image', 'volume' or 'occupancy', but got kind=video",
         ),
+        (
+            "[workers]\ngpus_per_worker = 1.5",
+            "a worker must have a share of one GPU or whole ones, but got gpus_per_worker=1.5",
+        ),
         ("[workers]\ngpus_per_worker = -1", "`0.0 <= gpus_per_worker` must hold, but got gpus_per_worker=-1"),
         ('name = "../out"', "a name must begin with a letter or digit"),
         ("name = 3", "name: input should be a valid string, but got name=3"),

@@ -23,10 +23,13 @@ class Dashboard:
 
     Attributes:
         num_tails: how often a log was followed; the first two break off.
+        is_silent: whether a log that is followed says nothing and does not end.
+        is_anew: whether it has forgotten all jobs.
     """
 
     def __init__(self) -> None:
         self.num_tails = 0
+        self.is_silent = self.is_anew = False
         self.status = 200
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
@@ -44,7 +47,8 @@ class Dashboard:
         application.router.add_get("/api/jobs/one", self._job)
         application.router.add_get("/api/jobs/one/logs", self._logs)
         application.router.add_get("/api/jobs/one/logs/tail", self._tail)
-        runner = web.AppRunner(application)
+        application.router.add_post("/api/jobs/one/stop", self._stop)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
         self._loop.run_until_complete(runner.setup())
         self._loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", self.port).start())
         self._ready.set()
@@ -65,7 +69,12 @@ class Dashboard:
         return web.json_response([self._details()])
 
     async def _job(self, request: web.Request) -> web.Response:
+        if self.is_anew:
+            return web.Response(status=404, text="Job one does not exist")
         return web.json_response(self._details())
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        return web.Response(status=500, text="Traceback (most recent call last):\n  x\nKeyError: 'no such thing'\n")
 
     async def _logs(self, request: web.Request) -> web.Response:
         return web.json_response({"logs": LOG})
@@ -74,6 +83,8 @@ class Dashboard:
         self.num_tails += 1
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        if self.is_silent:
+            await asyncio.sleep(3600)
         cut = {1: 100, 2: 50}.get(self.num_tails, len(LOG) - 8)
         for at in range(0, cut, 33):
             await socket.send_str(LOG[at : min(at + 33, cut)])
@@ -104,6 +115,28 @@ def test_who_follows_a_job_gets_each_character_once_whatever_breaks_off(dashboar
     assert (job.status, job.exit_code, job.started) == ("SUCCEEDED", 0, 5.0)
     with pytest.raises(UsageError, match=r"named by its id or campaign, but got 'other'; jobs at .*: mine one"):
         jobs.find("other")
+
+
+def test_a_log_that_brings_nothing_and_does_not_end_is_asked_for_anew(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.ray_jobs.QUIET_SECONDS", 0.2)
+    dashboard.is_silent = True  # as a connection whose other end lost its power
+    taken: list[str] = []
+    job = Jobs(dashboard.address).follow("one", taken.append)
+    assert (job.status, "".join(taken)) == ("SUCCEEDED", LOG)
+
+
+def test_a_job_that_the_cluster_has_forgotten_is_said_at_once(dashboard: Dashboard) -> None:
+    jobs = Jobs(dashboard.address)
+    dashboard.is_anew = True
+    with pytest.raises(WorkersError, match=r"knows no job one any more, .*: the same submit continues"):
+        jobs.follow("one", print)
+
+
+def test_an_answer_that_is_a_traceback_is_its_last_line(dashboard: Dashboard) -> None:
+    with pytest.raises(WorkersError, match=r"does not do it: KeyError: 'no such thing'"):
+        Jobs(dashboard.address).stop("one")
 
 
 @pytest.mark.parametrize(("status", "why"), [(401, "takes only who has its token"), (404, "must be a Ray cluster's")])

@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ray._private import ray_constants
 
 from search.config import StudySpec, read_spec
-from search.errors import UsageError
+from search.errors import InputError, UsageError
 from search.job_log import JobLog
 from search.plan import plan_studies
-from search.shipment import COMMAND, build_shipment, check_for_cluster, read_environment, to_toml
+from search.ray_jobs import Job
+from search.shipment import COMMAND, MAX_BYTES, build_shipment, check_for_cluster, read_environment, to_toml
+from search.submit import follow_job
 from trainers.signals import read_signal
 
 SECRET = 'it\'s $HOME `x` "s3cr3t"'
@@ -114,6 +117,53 @@ def test_the_store_must_be_a_folder_of_the_cluster(store: dict[str, Any], rule: 
         check_for_cluster(spec)
 
 
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [("storage", "sqlite:///trials.db"), ("checkpoints", "states"), ("tracking_uri", "mlruns"),
+     ("tracking_uri", "sqlite:///mlflow.db")],
+)  # fmt: skip
+def test_what_would_lie_in_the_folder_of_a_job_and_end_with_it_is_refused(option: str, place: str) -> None:
+    absolute = place.replace("sqlite:///", "sqlite:////vol/") if "://" in place else f"/vol/{place}"
+    for value, is_refused in ((place, True), (absolute, False), ("postgresql://ada@db/x", False)):
+        spec = StudySpec(name="n", signals=("synthetic:bright",), store={"store": "/vol", option: value})  # type: ignore[arg-type]
+        if is_refused:
+            with pytest.raises(UsageError, match=f"by address or absolute path, but got {value}"):
+                check_for_cluster(spec)
+        else:
+            assert check_for_cluster(spec)
+
+
+def test_more_than_a_dashboard_takes_is_refused_before_it_is_copied(
+    small_spec: Callable[..., StudySpec], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MAX_BYTES == ray_constants.DASHBOARD_CLIENT_MAX_SIZE
+    spec = small_spec(signals=(str(clip),), store={"store": "/vol"})
+    assert check_for_cluster(spec)
+    monkeypatch.setattr("search.shipment.MAX_BYTES", clip.stat().st_size)
+    with pytest.raises(InputError, match="must stay below 0 MiB, but have 0: put them on a volume of the cluster"):
+        check_for_cluster(spec)
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "said", "own_code"),
+    [("FAILED", -9, "was killed by signal 9 (did its node run out of memory?)", 137), ("FAILED", 3, "exit code 3: ", 3),
+     ("FAILED", None, "failed: lost", 1), ("STOPPED", None, "was stopped", 1)],
+)  # fmt: skip
+def test_an_end_has_its_reason_and_a_code_that_shells_know(
+    status: str, exit_code: int | None, said: str, own_code: int
+) -> None:
+    job = Job(id="one", status=status, exit_code=exit_code, message="lost", started=0.0)
+
+    class Told:
+        def follow(self, id: str, take: Callable[[str], None]) -> Job:
+            take('{\n  "who": "another tool"\n}\n')
+            return job
+
+    ended = follow_job(job, Told(), print)  # type: ignore[arg-type]
+    assert said in ended.failure
+    assert (ended.exit_code, ended.document) == (own_code, None)
+
+
 def test_variables_are_named_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERE_1", "v")
     assert read_environment(["HERE_1"]) == {"HERE_1": "v"}
@@ -133,6 +183,13 @@ def test_what_a_job_says_comes_apart_whatever_the_pieces() -> None:
         assert lines + transcript.end() == ["starting workers", "warning: slow", "last word"]
         assert transcript.document == document
         assert transcript.last_line == "last word"
+
+
+def test_a_brace_that_opens_no_document_hides_nothing() -> None:
+    transcript = JobLog()
+    shown = transcript.feed("{\nerror: no space left\n{\n  1\n")
+    assert shown == ["{", "error: no space left"]
+    assert transcript.last_line == "error: no space left"
 
 
 def test_the_line_of_an_error_is_the_last_word_and_a_document_cut_off_is_shown() -> None:
