@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 
 def default_tracking_uri(store: Path) -> str:
@@ -39,6 +41,17 @@ def connect(uri: str) -> MlflowClient:
 
     _create_database(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def runs_of(client: MlflowClient, experiment: str, condition: str) -> Iterator[Run]:
+    """All runs of an experiment that meet a condition, page by page."""
+    token = None
+    while True:
+        page = client.search_runs([experiment], condition, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def newest_experiment(store: Path) -> tuple[str, frozenset[str]] | None:

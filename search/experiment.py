@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from search.answer import VARIED
-from search.notes import ShownStudy, campaign_note
+from search.connection import runs_of
+from search.logged_model import is_refusal
+from search.notes import OLD_EXPERIMENT_LIMIT, ShownStudy, campaign_note
 from search.preset_views import preset_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment
 
 NOTE = "mlflow.note.content"
 """MLflow's tag of a description."""
@@ -28,7 +30,8 @@ def show_campaign(client: MlflowClient, experiment_id: str, *, only_first: bool 
     experiment = client.get_experiment(experiment_id)
     if only_first and NOTE in experiment.tags:
         return
-    runs = sorted(_studies(client, experiment_id), key=lambda run: (run.info.run_name, run.info.run_id))
+    found = runs_of(client, experiment_id, "tags.`winnow.role` = 'study'")
+    runs = sorted(found, key=lambda run: (run.info.run_name, run.info.run_id))
     studies = [
         ShownStudy(
             title=run.info.run_name,
@@ -42,18 +45,24 @@ def show_campaign(client: MlflowClient, experiment_id: str, *, only_first: bool 
     varied = list(dict.fromkeys(name for study in studies for name in study.tags.get(VARIED, "").split()))
     is_held = any(study.params.get("objective", "fit") != "fit" for study in studies)
     tags = preset_views(varied, is_held=is_held, made_ms=experiment.creation_time or 0)
-    if studies:
-        tags[NOTE] = campaign_note(studies, experiment_id)
     for key, value in tags.items():
         if experiment.tags.get(key) != value:
             client.set_experiment_tag(experiment_id, key, value)
+    _describe(client, experiment, studies)
 
 
-def _studies(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], "tags.`winnow.role` = 'study'", page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+def _describe(client: MlflowClient, experiment: Experiment, studies: Sequence[ShownStudy]) -> None:
+    known, id = experiment.tags.get(NOTE), experiment.experiment_id
+    if not studies:
+        if known is not None:
+            client.delete_experiment_tag(id, NOTE)
+        return
+    notes = [campaign_note(studies, id), campaign_note(studies, id, OLD_EXPERIMENT_LIMIT)]
+    if known in notes:
+        return
+    try:
+        client.set_experiment_tag(id, NOTE, notes[0])
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        client.set_experiment_tag(id, NOTE, notes[1])

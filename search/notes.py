@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,8 @@ from search.ui_links import artifact_link, picture_link, run_link, view_link
 if TYPE_CHECKING:
     from search.view import StudyView
 
-RUN_LIMIT, EXPERIMENT_LIMIT = 7900, 19_500
-"""Characters: MLflow holds 8,000 of a run's tag and 20,000 of an experiment's."""
+RUN_LIMIT, EXPERIMENT_LIMIT, OLD_EXPERIMENT_LIMIT = 7900, 19_500, 4900
+"""Characters: MLflow holds 8,000 of a run's tag and 20,000 of an experiment's, of which older servers take 5,000."""
 
 FEW = 3
 """Studies that the experiment's first line, all that MLflow shows unasked, names one by one."""
@@ -68,21 +68,24 @@ class ShownStudy:
     metrics: Mapping[str, float]
 
 
-def study_note(view: StudyView, experiment: str, parent: str, runs: Mapping[str, str]) -> str:
+def study_note(
+    view: StudyView, experiment: str, parent: str, runs: Mapping[str, str], artifacts: Collection[str] = ()
+) -> str:
     """A study's description: the answer, what was asked, where to look, the table, and the landscape.
 
     Args:
         view: of the study.
         experiment, parent: ids of the experiment and of the study's run.
         runs: ids of its child runs, by key.
+        artifacts: names of what the run has, though the study's folder may not have it any more.
     """
     summary = view.summary
-    names = {path.name for path in view.ending.files} if view.ending else set()
+    names = {*artifacts, *(path.name for path in view.ending.files)} if view.ending else set()
     looked_at = [
         f"[{what}]({artifact_link(experiment, parent, name)})" for name, what in LOOKED_AT.items() if name in names
     ]
     looked_at.append(f"[all trials, the best first]({view_link(experiment, TRIALS)})")
-    lines = [*_answer(view), "", "Look at: " + " · ".join(looked_at), "", escape(_asked(view)), ""]
+    lines = [*_answer(view), "", "Look at: " + " · ".join(looked_at), "", "Asked: " + escape(_asked(view)), ""]
     rows = rows_of(summary)
     if rows:
         lines += _table(columns_of(rows), [_linked(row, summary, experiment, runs) for row in rows])
@@ -93,12 +96,13 @@ def study_note(view: StudyView, experiment: str, parent: str, runs: Mapping[str,
     return _within(lines, RUN_LIMIT)
 
 
-def campaign_note(studies: Sequence[ShownStudy], experiment: str) -> str:
+def campaign_note(studies: Sequence[ShownStudy], experiment: str, limit: int = EXPERIMENT_LIMIT) -> str:
     """An experiment's description: which point won for each signal and by how much, with links to the studies.
 
     Args:
         studies: of the campaign.
         experiment: its id.
+        limit: of its characters.
     """
     links = [
         f"[studies]({view_link(experiment, STUDIES)})",
@@ -116,15 +120,24 @@ def campaign_note(studies: Sequence[ShownStudy], experiment: str) -> str:
     ]
     lines = [_campaign_answer(studies), "", "Views: " + " · ".join(links), "", *_table(heads, rows)]
     lines += ["", "Better: mean difference of PSNR over the same fresh seeds, with its 95 % interval."]
-    return _within(lines, EXPERIMENT_LIMIT)
+    return _within(lines, limit)
 
 
-_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
+_MARKUP = re.compile(
+    r"[&<>|\\`*\[\]~@]"
+    r"|(?<!\w)_|_(?!\w)"  # within a word it is none
+    r"|(?<=www)\."  # an address
+    r"|:(?=[\w+-]+:)"  # a picture's name
+)
 
 
 def escape(text: str) -> str:
-    """`text` as Markdown shows it: file names and names of heuristics may hold any character."""
-    return re.sub(r"([\\`*\[\]])", r"\\\1", one_line(text).translate(_ENTITIES))
+    """`text` within a line of Markdown, as MLflow shows it: file names and users' names may hold any character."""
+
+    def shown(found: re.Match[str]) -> str:
+        return f"\\{found[0]}" if found[0] in "\\`*[]" else f"&#{ord(found[0])};"
+
+    return _MARKUP.sub(shown, one_line(text))
 
 
 def _answer(view: StudyView) -> list[str]:

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.answer import answer_metrics
 from search.connection import artifact_folder, connect, default_tracking_uri
 from search.errors import StorageError, StudyError, TrackingError, UsageError, first_line, redact
+from search.folder import WEIGHTS, study_folder
 from search.lock import holder_of
 from search.logged_model import DIGEST, mark_registered
+from search.run_contents import confirmed_metrics
 from search.status import find_study
 from search.storage import StudyStorage, storage_errors
 from search.study_runs import StudyRuns
 from search.table import sentence_of
-from search.view import Ending, StudyView, status_for_sync, view_of
+from search.view import StudyView, status_for_sync, view_of
 from search.winner_model import WinnerModel
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ def register_winner(
     with storage_errors():
         study = find_study(store, storage_url, name)
         view = view_of(study, store, status_for_sync(study, store, storage_url))
-        ending, winner = _winner_of(study, view, store, storage_url)
+        winner = _winner_of(study, view, store, storage_url)
     model = model or winner.title
     runs = StudyRuns(artifact_folder(uri, store))
     try:
@@ -64,7 +67,7 @@ def register_winner(
         runs.bring_up(client, view)
         if runs.model_id is None:
             raise TrackingError(f"MLflow at {redact(uri)}: {runs.refusal}")
-        version, is_new = _version(client, model, winner, runs, ending.summary, str(view.id))
+        version, is_new = _version(client, model, winner, runs, view.summary, str(view.id))
         mark_registered(client, runs.model_id, model, str(version.version))
     except TrackingError:
         raise
@@ -82,9 +85,7 @@ def register_winner(
     }
 
 
-def _winner_of(
-    study: StudyStorage, view: StudyView, store: Path, storage_url: str | None
-) -> tuple[Ending, WinnerModel]:
+def _winner_of(study: StudyStorage, view: StudyView, store: Path, storage_url: str | None) -> WinnerModel:
     holder = holder_of(store, storage_url, study.name)
     if holder is not None:
         raise StudyError(f"study {study.name!r} is being run by {holder}: its winner is registered when it has ended")
@@ -92,11 +93,14 @@ def _winner_of(
         raise StudyError(f"study {study.name!r} has no winner yet: its command must run to its end")
     if view.ending.damage:
         raise StorageError(view.ending.damage)
+    folder = study_folder(store, study.name)
+    if view.ending.winner is None and not (folder / WEIGHTS).exists():
+        raise StudyError(f"the winner of study {study.name!r} must be in {folder}, but is not: another --store?")
     if view.ending.winner is None:
         raise StudyError(
             f"the winner of study {study.name!r} must be a network that winnow has the code of, but is one of your own"
         )
-    return view.ending, view.ending.winner
+    return view.ending.winner
 
 
 def _version(
@@ -113,7 +117,7 @@ def _version(
         client.create_registered_model(model, description="Winners of searches by winnow.")
     for version in client.search_model_versions(f"name = '{model}' AND tags.`{DIGEST}` = '{winner.digest}'"):
         return version, False
-    tags = {"winnow.study": winner.name, "winnow.id": study_id, DIGEST: winner.digest, **_scores(summary)}
+    tags = {"winnow.study": winner.name, "winnow.id": study_id, DIGEST: winner.digest, **_scores(summary, winner)}
     assert runs.model_id
     version = client.create_model_version(
         model,
@@ -126,11 +130,11 @@ def _version(
     return version, True
 
 
-def _scores(summary: Mapping[str, Any]) -> dict[str, str]:
-    """What the version is worth: over fresh seeds where there are any; regret of the best prediction."""
-    best = summary["best"]
-    psnr_db = best["confirmed"]["mean_psnr_db"] if best["confirmed"] else best["psnr_db"]
-    predictions = [entry for entry in summary["references"].values() if entry["kind"] == "prediction"]
-    regrets = [entry["regret_db"] for entry in predictions if entry["regret_db"] is not None]
-    scores = {"psnr_db": psnr_db, "regret_db": min(regrets, default=None)}
+def _scores(summary: Mapping[str, Any], winner: WinnerModel) -> dict[str, str]:
+    """What the point is worth on fresh seeds, where there are any, and these very weights; as the run's metrics."""
+    scores = {
+        **confirmed_metrics(summary["best"]["confirmed"]),
+        "regret_db": answer_metrics(summary).get("regret_db"),
+        **winner.metrics,
+    }
     return {key: f"{value:.2f}" for key, value in scores.items() if value is not None}

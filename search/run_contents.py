@@ -17,12 +17,15 @@ from search.view import Status, spelled
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
+MOST_OF_A_NAME = 250
+"""Characters of a run's, on PostgreSQL."""
+
 RUN_STATUS = {State.COMPLETE: Status.FINISHED, State.PRUNED: Status.KILLED, State.FAILED: Status.FAILED}
 
 
 def run_name(record: Record) -> str:
     """What a person reads in the list: `#17 s0=412 s1=0.21 lr=0.0005`."""
-    return f"{record.label} {spell(record.point)}"
+    return f"{record.label} {spell(record.point)}"[:MOST_OF_A_NAME]
 
 
 def params_of(record: Record) -> dict[str, str]:
@@ -70,16 +73,14 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def confirmed_metrics(confirmed: Mapping[str, Any] | None) -> dict[str, float | None]:
-    """What fresh seeds gave a point, if they were fitted."""
-    if not confirmed:
-        return {}
+    """What fresh seeds gave a point; None where they were not fitted."""
     names = {
         "confirmed_psnr_db": "mean_psnr_db",
         "confirmed_sd_db": "sd_db",
         "confirmed_held_psnr_db": "mean_held_psnr_db",
         "confirmed_held_sd_db": "held_sd_db",
     }
-    return {name: confirmed.get(key) for name, key in names.items()}
+    return {name: confirmed.get(key) if confirmed else None for name, key in names.items()}
 
 
 def is_whole(run: Run, record: Record, dataset: SignalDataset | None) -> bool:
@@ -110,8 +111,10 @@ def is_same(one: float | None, other: float | None) -> bool:
     """Whether MLflow would show both alike: it holds infinity as the largest double."""
     if one is None or other is None:
         return one is other
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
     one, other = (max(-sys.float_info.max, min(sys.float_info.max, value)) for value in (one, other))
-    return one == other or (math.isnan(one) and math.isnan(other))
+    return one == other
 
 
 def to_params(values: Mapping[str, str]) -> list[Param]:

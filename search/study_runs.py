@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.answer import ANSWER_TAGS, VARIED
+from search.connection import runs_of
 from search.dataset import SignalDataset
 from search.errors import first_line
 from search.experiment import NOTE, show_campaign
@@ -41,7 +43,7 @@ from search.run_contents import (
     to_params,
 )
 from search.usage import Sample
-from search.view import Child, Ending, Status, StudyView
+from search.view import Child, Status, StudyView
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,6 +54,9 @@ USAGE_SAMPLES = "winnow.usage"
 
 BATCH = 1000
 """Metrics that MLflow takes at once."""
+
+JUDGED = ("regret_", "confirmed_")
+"""How metrics begin that come from fresh seeds."""
 
 FILES = "winnow.files"
 """Tag of a run with artifacts: their digests by name."""
@@ -70,9 +75,15 @@ class StudyRuns:
     Args:
         artifacts: folder for artifacts, where the server does not keep them.
         stop: set from outside to end between two runs with `Stopped`.
+        is_driven: whether another session runs the study by now: its run and what it has more stay as they are.
     """
 
-    def __init__(self, artifacts: Path | None, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        artifacts: Path | None,
+        stop: threading.Event | None = None,
+        is_driven: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.parent_id: str | None = None
         self.keys: dict[str, str] = {}
         self.model_id: str | None = None
@@ -80,6 +91,7 @@ class StudyRuns:
         self._num_samples = 0
         self._artifacts = artifacts
         self._stop = stop or threading.Event()
+        self._is_driven = is_driven
         self._experiment_id = ""
         self._status: Status | None = None
         self._dataset: SignalDataset | None = None
@@ -94,13 +106,14 @@ class StudyRuns:
                 self._log_files(client, self.keys[child.record.key], child.files, listed[child.record.key].data.tags)
         self.log_usage(client, view.usage)
         if view.ending:
-            self._end(client, parent, listed, view.ending)
+            self._end(client, parent, listed, view)
         self._show(client, parent, view)
+        if not self._is_driven():
+            self.close(client, view.status, view.ended)
+        if view.ending:
+            self._bring_up_model(client, parent, view)
         # Many studies begin at once: the first makes the experiment's description, how they stand or end renews it.
         show_campaign(client, self._experiment_id, only_first=view.status is Status.RUNNING)
-        self.close(client, view.status, view.ended)
-        if view.ending:
-            self._bring_up_model(client, parent, view.id, view.ending)
         return len(lacking)
 
     def show_standing(self, client: MlflowClient, view: StudyView) -> None:
@@ -177,9 +190,9 @@ class StudyRuns:
             for run_id in others:
                 client.delete_run(run_id)
         # While a study runs, storage may know more by now than when it was read.
-        orphans = [] if view.status is Status.RUNNING else [run for runs in by_key.values() for run in runs]
-        for run in orphans:
-            client.delete_run(run.info.run_id)
+        if view.status is not Status.RUNNING and not self._is_driven():
+            for run in (run for runs in by_key.values() for run in runs):
+                client.delete_run(run.info.run_id)
         self.keys = {key: str(run.info.run_id) for key, run in listed.items()}
         return parent, lacking, listed
 
@@ -197,7 +210,7 @@ class StudyRuns:
             run = client.create_run(self._experiment_id, start_time=started, tags=tags, run_name=view.title)
         # Only a driver's run is RUNNING: one who dies while rebuilding must not leave it so.
         self._status = Status(run.info.status)
-        status = Status.RUNNING if view.status is Status.RUNNING else Status.KILLED
+        status = Status.RUNNING if view.status is Status.RUNNING or self._is_driven() else Status.KILLED
         if status is not self._status and Status.RUNNING in (status, self._status):
             client.update_run(run.info.run_id, status=status.value)
             self._status = status
@@ -206,19 +219,15 @@ class StudyRuns:
         return run
 
     def _children(self, client: MlflowClient, parent_id: str) -> Iterator[Run]:
-        token = None
-        while True:
-            own = f"tags.`mlflow.parentRunId` = '{parent_id}'"
-            page = client.search_runs([self._experiment_id], own, page_token=token)
-            yield from (run for run in page if "winnow.key" in run.data.tags)
-            token = page.token
-            if not token:
-                return
+        own = runs_of(client, self._experiment_id, f"tags.`mlflow.parentRunId` = '{parent_id}'")
+        return (run for run in own if "winnow.key" in run.data.tags)
 
-    def _end(self, client: MlflowClient, parent: Run, listed: Mapping[str, Run], ending: Ending) -> None:
+    def _end(self, client: MlflowClient, parent: Run, listed: Mapping[str, Run], view: StudyView) -> None:
         """The summary on the parent run, confirmed values, roles and the front on the children they belong to."""
         assert self.parent_id
-        best, references = ending.summary["best"] or {}, ending.summary["references"]
+        assert view.ending
+        summary, ending = view.summary, view.ending
+        best, references = summary["best"] or {}, summary["references"]
         confirmed = {ending.found: confirmed_metrics(best.get("confirmed"))}
         for name, reference in references.items():
             values = {"regret_db": reference["regret_db"], **confirmed_metrics(reference["confirmed"])}
@@ -226,10 +235,12 @@ class StudyRuns:
         for key, values in confirmed.items():
             known = listed[key].data.metrics if key in listed else {}
             _set_metrics(client, self.keys[key], values, known)
-        front = {f"search/{point['number']}" for point in ending.summary.get("front", ())}
+        front = {f"search/{point['number']}" for point in summary.get("front", ())}
         self._set_tags(client, listed, ("winnow.role", "found"), {ending.found}, rest="trial")
         self._set_tags(client, listed, ("winnow.front", "true"), front, rest=None)
-        _set_metrics(client, self.parent_id, summary_metrics(ending.summary), parent.data.metrics)
+        known = parent.data.metrics
+        past = dict.fromkeys(key for key in known if key.startswith(JUDGED))  # by seeds or laws that count no more
+        _set_metrics(client, self.parent_id, {**past, **summary_metrics(summary)}, known)
         self._log_files(client, self.parent_id, ending.files, parent.data.tags)
 
     def _show(self, client: MlflowClient, parent: Run, view: StudyView) -> None:
@@ -238,9 +249,9 @@ class StudyRuns:
         if not has_dataset(parent, view.dataset):
             assert view.dataset
             client.log_inputs(run_id, datasets=to_inputs(view.dataset))
-        note = study_note(view, self._experiment_id, run_id, self.keys)
-        tags = {**view.tags, **view.answer, NOTE: note}
         known = parent.data.tags
+        note = study_note(view, self._experiment_id, run_id, self.keys, json.loads(known.get(FILES, "{}")))
+        tags = {**view.tags, **view.answer, NOTE: note}
         for key in (*ANSWER_TAGS, VARIED):
             if key in known and key not in tags:
                 client.delete_tag(run_id, key)
@@ -248,18 +259,19 @@ class StudyRuns:
             if known.get(key) != value:
                 client.set_tag(run_id, key, value)
 
-    def _bring_up_model(self, client: MlflowClient, parent: Run, study_id: str, ending: Ending) -> None:
+    def _bring_up_model(self, client: MlflowClient, parent: Run, view: StudyView) -> None:
         """The winner as a model. A server that will not have it has all else; `refusal` says why it has none."""
-        self.refusal = ending.damage
-        if ending.winner is None:
+        assert view.ending
+        self.refusal = view.ending.damage
+        if view.ending.winner is None:
             return
         shared = {
             key: value
-            for key, value in summary_metrics(ending.summary).items()
+            for key, value in summary_metrics(view.summary).items()
             if value is not None and key.startswith(("confirmed_", "regret_db"))
         }
         try:
-            self.model_id = bring_up_model(client, parent, study_id, ending.winner, shared)
+            self.model_id = bring_up_model(client, parent, view.id, view.ending.winner, shared)
         except Exception as error:
             if not is_refusal(error):
                 raise
@@ -288,8 +300,8 @@ class StudyRuns:
         for path in files:
             if known.get(path.name) != now[path.name]:
                 client.log_artifact(run_id, str(path))
-        if now != known:
-            client.set_tag(run_id, FILES, json.dumps(now))
+        if not now.items() <= known.items():
+            client.set_tag(run_id, FILES, json.dumps({**known, **now}))
 
 
 def open_experiment(client: MlflowClient, artifacts: Path | None, name: str) -> str:
@@ -307,12 +319,13 @@ def open_experiment(client: MlflowClient, artifacts: Path | None, name: str) -> 
 
 def _sorted_out(
     runs: Sequence[Run], record: Record, dataset: SignalDataset | None
-) -> tuple[Run | None, str | None, list[str]]:
+) -> tuple[Run | None, str | None, set[str]]:
     """Of the runs with a record's key: one that shows it, else one that begins to; and the ids of all others."""
     whole = [run for run in runs if is_whole(run, record, dataset)]
     part = [run for run in runs if begins(run, record)]
     kept = (whole or part or [None])[0]
-    others = [str(run.info.run_id) for run in runs if run is not kept]
+    # By id: a page that was asked for while a run was made may list one again.
+    others = {str(run.info.run_id) for run in runs} - ({str(kept.info.run_id)} if kept else set())
     if whole:
         return whole[0], None, others
     return None, str(part[0].info.run_id) if part else None, others
@@ -321,9 +334,13 @@ def _sorted_out(
 def _set_metrics(
     client: MlflowClient, run_id: str, metrics: Mapping[str, float | None], known: Mapping[str, float]
 ) -> None:
-    """Log those that are not there yet with that value: a study that ends again adds no history."""
+    """Log those that are not there yet with that value: a study that ends again adds no history.
+
+    MLflow forgets no metric: one that has no value any more is no number.
+    """
     from mlflow.entities import Metric
 
     now = round(time.time() * 1000)
-    new = {key: value for key, value in metrics.items() if value is not None and not is_same(known.get(key), value)}
+    values = {key: math.nan if value is None else value for key, value in metrics.items()}
+    new = {key: value for key, value in values.items() if not is_same(known.get(key, math.nan), value)}
     client.log_batch(run_id, metrics=[Metric(key, float(value), now, 0) for key, value in new.items()])

@@ -9,6 +9,7 @@ from typing import Any
 from search.config import StoreSettings
 from search.connection import artifact_folder, connect, default_tracking_uri
 from search.errors import TrackingError, first_line, redact
+from search.lock import holder_of
 from search.status import find_studies
 from search.storage import StudyStorage, storage_errors
 from search.study_runs import StudyRuns
@@ -55,7 +56,9 @@ def sync_command(settings: StoreSettings, name: str) -> str:
 
 def _sync(study: StudyStorage, store: Path, storage_url: str | None, uri: str) -> dict[str, Any]:
     view = view_of(study, store, status_for_sync(study, store, storage_url))
-    runs = StudyRuns(artifact_folder(uri, store))
+    runs = StudyRuns(
+        artifact_folder(uri, store), is_driven=lambda: holder_of(store, storage_url, study.name) is not None
+    )
     try:
         num_logged = runs.bring_up(connect(uri), view)
     except Exception as error:  # of MLflow, its database, its transport: it has no class for all of them

@@ -59,14 +59,12 @@ class Ending:
     """What a study shows beside its trials once it came to its end.
 
     Attributes:
-        summary: as `summarise` gives it.
         found: key of the found trial.
         files: pictures, sound, the winner.
         winner: as a model; None where winnow does not have the code of its network, or a file of it is damaged.
         damage: which one, one line.
     """
 
-    summary: Mapping[str, Any]
     found: str
     files: Sequence[Path]
     winner: WinnerModel | None
@@ -148,7 +146,7 @@ def view_of(storage: StudyStorage, store: Path, status: Status) -> StudyView:
             for role, records in (("reference", references), ("trial", trials))
             for record in records
         ],
-        ending=_ending(storage, folder, trials, status, summary),
+        ending=_ending(storage, folder, trials, status),
         usage=read_usage(folder / USAGE),
     )
 
@@ -207,9 +205,7 @@ def _varied(trials: Sequence[Record]) -> dict[str, str]:
     return {VARIED: " ".join(names)} if names else {}
 
 
-def _ending(
-    storage: StudyStorage, folder: Path, trials: Sequence[Record], status: Status, summary: Mapping[str, Any]
-) -> Ending | None:
+def _ending(storage: StudyStorage, folder: Path, trials: Sequence[Record], status: Status) -> Ending | None:
     is_or_was_finished = status is Status.FINISHED or storage.facts("finished") is not None
     found = found_record(storage, trials)
     if status is Status.RUNNING or not is_or_was_finished or found is None:
@@ -220,7 +216,7 @@ def _ending(
         winner, damage = read_winner_model(folder, storage.name), ""
     except StorageError as error:  # all else is there to be shown
         winner, damage = None, str(error)
-    return Ending(summary=summary, found=found.key, files=files, winner=winner, damage=damage)
+    return Ending(found=found.key, files=files, winner=winner, damage=damage)
 
 
 def _old_params(storage: StudyStorage) -> dict[str, str]:

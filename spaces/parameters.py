@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -35,6 +36,9 @@ class Interval:
         return f"`{lower}{upper}` must hold"
 
 
+NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_.-]{0,39}"
+"""A parameter's name stands in tables, options and MLflow."""
+
 POSITIVE = Interval(low=0.0, is_open=True)
 NOT_NEGATIVE = Interval(low=0.0)
 
@@ -52,6 +56,13 @@ class _Parameter:
     name: str
     doc: str = ""
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(NAME_PATTERN, self.name):
+            raise PointError(
+                "a parameter's name must begin with a letter and hold at most 40 letters, digits, '_', '.' and '-', "
+                f"but got {self.name!r}"
+            )
 
     def is_active(self, point: Point) -> bool:
         """Whether the conditions hold in `point`."""
@@ -73,6 +84,7 @@ class Float(_Parameter):
     first: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_range(self, self.low, self.high, self.log, self.domain)
         if self.first is not None and not self.low <= self.first[0] < self.first[1] <= self.high:
             raise PointError(f"{self.name}: first must lie within {self.low}..{self.high}, but got {self.first}")
@@ -105,6 +117,7 @@ class Int(_Parameter):
     domain: Interval = NOT_NEGATIVE
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_range(self, self.low, self.high, self.log, self.domain)
 
     def check(self, value: Any) -> int:
@@ -132,6 +145,7 @@ class Choice(_Parameter):
     choices: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.choices or len(set(self.choices)) != len(self.choices):
             raise PointError(f"{self.name} needs choices that differ, but got {list(self.choices)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from search.notes import escape, study_note
 from search.preset_views import STUDIES, TAG, TRIALS
 from search.run_contents import RUN_STATUS, has_dataset, is_same, params_of
 from search.storage import StudyStorage
+from search.study_runs import FILES
 from search.summary import found_record
 from search.ui_links import run_link
 from search.view import Status, StudyView, status_for_sync, view_of
@@ -74,7 +76,9 @@ def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -
 def _assert_descriptions(client: MlflowClient, parent: Run, children: Sequence[Run], view: StudyView) -> None:
     experiment = client.get_experiment(parent.info.experiment_id)
     runs = {run.data.tags["winnow.key"]: run.info.run_id for run in children}
-    assert parent.data.tags[NOTE] == study_note(view, experiment.experiment_id, parent.info.run_id, runs)
+    assert parent.data.tags[NOTE] == study_note(
+        view, experiment.experiment_id, parent.info.run_id, runs, json.loads(parent.data.tags.get(FILES, "{}"))
+    )
     answer = {key: value for key, value in parent.data.tags.items() if key in ANSWER_TAGS}
     assert answer == {key: value for key, value in view.answer.items() if key in ANSWER_TAGS}
     assert escape(view.answer[FOUND]) in experiment.tags[NOTE]

@@ -144,7 +144,8 @@ def test_a_new_winner_replaces_it_and_one_that_is_registered_stays(
         assert not np.allclose(halved, whole)
         tags = versions[2].tags
         assert tags["winnow.study"] == studied.study.name
-        assert tags["psnr_db"] == f"{studied.recipe['confirmed']['mean_psnr_db']:.2f}"
+        assert tags["confirmed_psnr_db"] == f"{studied.recipe['confirmed']['mean_psnr_db']:.2f}"
+        assert tags["winner_psnr_db"] == f"{studied.recipe['psnr_db']:.2f}"
         assert float(tags["regret_db"]) == pytest.approx(
             min(
                 metric.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -81,7 +82,17 @@ def test_a_campaign_of_many_studies_fits_into_what_mlflow_holds() -> None:
 
 
 def test_names_of_files_and_heuristics_break_no_table_and_bring_no_markup() -> None:
-    assert escape("a|b [x](y) <img> *z*\n`q`&") == r"a&#124;b \[x\](y) &lt;img&gt; \*z\* \`q\`&amp;"
+    assert escape("a|b [x](y) <img> *z*\n`q`&") == r"a&#124;b \[x\](y) &#60;img&#62; \*z\* \`q\`&#38;"
+    assert escape("_x_ ~~y~~ @ada www.z.com :smile: a_b 1:30") == (
+        "&#95;x&#95; &#126;&#126;y&#126;&#126; &#64;ada www&#46;z.com &#58;smile: a_b 1:30"
+    )
+
+
+def test_a_study_whose_interval_is_gone_is_not_told_apart() -> None:
+    past = {"regret_db": -2.0, "regret_low_db": math.nan, "regret_high_db": math.nan}
+    old = ShownStudy(title="old", run="f", params={}, tags={OVER_PREDICTION: "-2.0 dB (winner)"}, metrics=past)
+    first = campaign_note([study(1), study(2), study(3), old], "5").splitlines()[0]
+    assert "better in 3, worse in 0, not told apart in 1" in first
 
 
 def test_preset_views_have_the_columns_that_the_studies_vary() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,14 @@ import pytest
 from filelock import FileLock
 from mirror import assert_mlflow_equals_storage, children_of, everything, parents_of
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow_server import MlflowServer
 
 from search.config import StudySpec
 from search.connection import default_tracking_uri
 from search.errors import Interrupted
+from search.experiment import NOTE, show_campaign
 from search.folder import LOCK, study_folder
 from search.run import run_study
 from search.status import find_studies
@@ -24,6 +28,7 @@ from search.storage import StudyStorage
 from search.study import StudyRun
 from search.sync import sync_studies
 from search.tracker import StudyTracker
+from search.view import Status
 
 pytestmark = pytest.mark.pictures
 
@@ -189,3 +194,74 @@ def test_the_command_says_what_it_did_and_refuses_what_it_cannot_do(
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "error: MLflow at gopher://***@there cannot be written" in err
     assert "s3cret" not in err
+
+
+def test_figures_that_count_no_more_are_no_numbers_any_more(small_spec: SpecOf) -> None:
+    spec = small_spec(search={"trials": 2, "confirm": 2})
+    run_study(spec)
+    [study] = find_studies(spec.store.store, None, "small")
+    uri = default_tracking_uri(spec.store.store)
+    [before] = parents_of(MlflowClient(uri), study)
+    judged = {key for key in before.data.metrics if key.startswith(("regret_", "confirmed_"))}
+    assert {"regret_db", "regret_low_db", "confirmed_psnr_db"} <= judged
+    run_study(small_spec(search={"trials": 2, "confirm": 0}))
+    [after] = parents_of(MlflowClient(uri), study)
+    assert {key for key in judged if not math.isnan(after.data.metrics[key])} == set()
+    assert_mlflow_equals_storage(uri, study, spec.store.store)
+    kept = repr(everything(uri, study))
+    sync_studies(spec.store.store, None, "small", None)
+    assert repr(everything(uri, study)) == kept
+
+
+def test_a_server_that_takes_short_descriptions_gets_one(studied: Studied, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/old.db"
+    studied.sync(uri)
+    client = MlflowClient(uri)
+    [parent] = parents_of(client, studied.study)
+    experiment = parent.info.experiment_id
+    for number in range(60):
+        tags = {"winnow.role": "study", "winnow.found": "#1 s0=1", "winnow.better_than_prediction": "+1.0 dB (winner)"}
+        client.create_run(experiment, run_name=f"clip{number}-abcdef", tags=tags)
+
+    class Old:
+        """MLflow before it took 20,000 characters."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def set_experiment_tag(self, id: str, key: str, value: str) -> None:
+            if len(value) > 5000:
+                raise MlflowException("too long", error_code=INVALID_PARAMETER_VALUE)
+            client.set_experiment_tag(id, key, value)
+
+    show_campaign(Old(), experiment)  # type: ignore[arg-type]
+    note = client.get_experiment(experiment).tags[NOTE]
+    assert 4000 < len(note) < 5000
+    assert note.endswith("(more than MLflow holds: see the list of runs)")
+
+
+def test_an_experiment_without_studies_says_nothing_of_them(studied: Studied, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/other.db"
+    studied.sync(uri)
+    client = MlflowClient(uri)
+    [parent] = parents_of(client, studied.study)
+    client.delete_run(parent.info.run_id)
+    show_campaign(client, parent.info.experiment_id)
+    assert NOTE not in client.get_experiment(parent.info.experiment_id).tags
+
+
+def test_a_driver_that_begins_meanwhile_keeps_its_run_and_its_trials(
+    studied: Studied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/other.db"
+    studied.sync(uri)
+    client = MlflowClient(uri)
+    [parent] = parents_of(client, studied.study)
+    some = children_of(client, parent)[0].data.tags
+    new = client.create_run(parent.info.experiment_id, tags={**some, "winnow.key": "search/77"})
+    client.update_run(parent.info.run_id, status="RUNNING")
+    with FileLock(study_folder(studied.store, studied.study.name) / LOCK):
+        monkeypatch.setattr("search.sync.status_for_sync", lambda *arguments: Status.FINISHED)  # as it was before
+        studied.sync(uri)
+    assert client.get_run(new.info.run_id).info.lifecycle_stage == "active"
+    assert client.get_run(parent.info.run_id).info.status == "RUNNING"
