@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +45,14 @@ def paired_difference(
         The mean difference, and its interval; None instead of one for a single pair.
     """
     return mean_interval([a - b for a, b in zip(first, second, strict=True)], confidence)
+
+
+def seed_difference(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[float | None, Interval | None]:
+    """`paired_difference` over the seeds of both, each value by its seed; no mean where they share none."""
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        return None, None
+    return paired_difference([first[seed] for seed in shared], [second[seed] for seed in shared])
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, Interval | None]:

@@ -13,11 +13,13 @@ from search.validation_plot import title_of
 
 
 def to_parts(document: Mapping[str, Any]) -> Iterator[str | Table]:
-    """For the terminal: lines and two tables for each setting."""
+    """For the terminal: lines and up to three tables for each setting."""
     for setting in document["settings"]:
         yield title_of(setting).replace("\n", "; ")
         yield _heuristics(setting)
         yield from _heuristics_notes(setting)
+        if setting["contrasts"]:
+            yield from _against_leader(setting)
         if setting["scores"]:
             yield "rank correlation of zero-cost scores with the PSNR of the trials"
             yield _scores(setting)
@@ -85,6 +87,42 @@ def _heuristics_notes(setting: Mapping[str, Any]) -> Iterator[str]:
     search = setting["search"]
     took = f"{search['fit_seconds']:.0f} s of fits a signal ({search['steps']:,.0f} steps)"
     yield f"beats: share of the search's trials; costs: of a prediction, where the search took {took}"
+
+
+def _against_leader(setting: Mapping[str, Any]) -> Iterator[str | Table]:
+    """Every other heuristic against the one of least mean regret among those of most signals."""
+    heuristics = setting["heuristics"]
+    leader = min(
+        heuristics, key=lambda name: (-len(heuristics[name]["per_signal"]), heuristics[name]["mean_regret_db"])
+    )
+    behind = {
+        **{
+            each["than"]: (each["mean_db"], each["ci95_db"])
+            for each in setting["contrasts"]
+            if each["better"] == leader
+        },
+        **{each["better"]: _negated(each) for each in setting["contrasts"] if each["than"] == leader},
+    }
+    table = _table(("", "worse by, dB", "told apart"))
+    for name in (name for name in heuristics if name in behind):
+        mean, interval = behind[name]
+        table.add_row(name, _with_interval(mean, interval, "+.1f"), _told_apart(interval))
+    over = "signals" if setting["signals"] > 1 else "seeds"
+    yield f"each against {leader}, which has the least mean regret of them here"
+    yield table
+    yield f"worse by: PSNR of {leader} minus the heuristic's, seed by seed [95 % interval over {over}]"
+    yield "told apart: whether 0 lies outside that interval"
+
+
+def _negated(contrast: Mapping[str, Any]) -> tuple[float, list[float] | None]:
+    interval = contrast["ci95_db"]
+    return -contrast["mean_db"], [-end for end in reversed(interval)] if interval else None
+
+
+def _told_apart(interval: Sequence[float] | None) -> str:
+    if not interval:
+        return ""
+    return "no" if interval[0] <= 0.0 <= interval[1] else "yes"
 
 
 def _scores(setting: Mapping[str, Any]) -> Table:

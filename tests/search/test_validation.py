@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow_server import free_port
+from rich.table import Table
 
 from search.config import StudySpec
 from search.connection import default_tracking_uri
@@ -20,10 +21,11 @@ from search.corpus import Size, campaigns_of, settings_of, validate
 from search.display import Display
 from search.errors import StudyError, UsageError
 from search.report import write_report
-from search.stats import paired_difference
+from search.stats import mean_interval, paired_difference
 from search.status import find_studies
 from search.trial import State
-from search.validation import Validation, judge, judge_heuristic
+from search.validation import Validation, judge, judge_contrasts, judge_heuristic
+from search.validation_table import to_parts
 from spaces.scores import SCORES, score_named
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -85,6 +87,89 @@ def test_regret_is_over_the_seeds_that_both_points_were_confirmed_on(spec: Study
         assert entry["ci95_db"] == pytest.approx(interval)
         means.append(mean)
     assert setting["heuristics"]["winner"]["mean_regret_db"] == pytest.approx(np.mean(means))
+
+
+def test_a_contrast_is_over_the_seeds_that_both_heuristics_were_fitted_to(spec: StudySpec, judged: Validation) -> None:
+    setting = judged["settings"][0]
+    means: dict[str, float] = {}
+    for study in find_studies(spec.store.store, None, "judged-n256-w16"):
+        winner, fresh = (
+            [record.psnr_db for record in study.confirmations() if record.label == label]
+            for label in ("winner", "fresh")
+        )
+        means[study.name] = np.mean(np.subtract(winner, fresh))
+    [contrast] = [one for one in setting["contrasts"] if {one["better"], one["than"]} == {"winner", "fresh"}]
+    sign = 1 if contrast["better"] == "winner" else -1
+    assert contrast["per_signal"] == pytest.approx({study: sign * mean for study, mean in means.items()})
+    expected, interval = mean_interval(list(contrast["per_signal"].values()))
+    assert (contrast["mean_db"], contrast["ci95_db"]) == (pytest.approx(expected), pytest.approx(interval))
+    assert contrast["mean_db"] >= 0
+    assert contrast["signals"] == 3
+    num = len(setting["heuristics"])
+    assert len(setting["contrasts"]) == num * (num - 1) / 2
+
+
+def planted_values(num_signals: int) -> dict[str, dict[str, dict[int, float]]]:
+    """Fits of two laws, of which one is 1.0 dB better give or take 0.1, on seeds that do 10 dB to both."""
+    rng = np.random.default_rng(4)
+    values = {}
+    for number in range(num_signals):
+        level, shared = rng.uniform(40, 80), rng.normal(0, 10, 8)
+        values[f"planted/{number}"] = {
+            name: dict(enumerate(level + gain + shared + rng.normal(0, 0.1, 8)))
+            for name, gain in (("worse", 0.0), ("better", 1.0))
+        }
+    return values
+
+
+@pytest.mark.parametrize("num_signals", [1, 6])
+def test_a_contrast_is_certain_where_the_intervals_of_both_regrets_overlap(num_signals: int) -> None:
+    values = planted_values(num_signals)
+    found = np.random.default_rng(5).normal(70, 10, (num_signals, 8))
+    regrets = {}
+    for name in ("worse", "better"):
+        entries = {}
+        for study, fits in zip(values, found, strict=True):
+            mean, interval = paired_difference(list(fits), list(values[study][name].values()))
+            entry = {"regret_db": mean, "ci95_db": list(interval or ()), "rate_db": None, "rate_ci95_db": None}
+            entries[study] = {**entry, "percentile": None, "seconds": 0.0}
+        regrets[name] = judge_heuristic(entries)["ci95_db"]
+    assert regrets["better"][1] > regrets["worse"][0] + 5
+    [contrast] = judge_contrasts(values)
+    assert (contrast["better"], contrast["than"], contrast["signals"]) == ("better", "worse", num_signals)
+    assert contrast["mean_db"] == pytest.approx(1.0, abs=0.15)
+    low, high = contrast["ci95_db"]
+    assert 0.5 < low < contrast["mean_db"] < high < 1.5
+
+
+def test_heuristics_that_share_no_seed_have_no_contrast() -> None:
+    assert judge_contrasts({"one": {"winner": {0: 50.0}}, "other": {"bandwidth": {0: 60.0}}}) == []
+    [lone] = judge_contrasts({"one": {"winner": {0: 50.0, 1: 40.0}, "bandwidth": {1: 42.0}}})
+    assert (lone["better"], lone["than"], lone["mean_db"], lone["ci95_db"]) == ("bandwidth", "winner", 2.0, None)
+
+
+def test_the_table_says_by_how_much_each_heuristic_is_worse_than_the_one_of_least_regret() -> None:
+    entry = {"ci95_db": None, "wilcoxon_p": None, "rate_db": None, "percentile": None, "seconds": None}
+    regrets = {"siren-30": 30.0, "bandwidth": 8.0, "calibrated": 7.0, "rare": 1.0}
+    contrasts = [("calibrated", "siren-30", 23.0, [20.0, 26.0]), ("bandwidth", "siren-30", 22.0, [19.0, 25.0]),
+                 ("calibrated", "bandwidth", 1.0, [-0.5, 2.5]), ("rare", "calibrated", 4.0, [3.0, 5.0])]  # fmt: skip
+    setting = {
+        "signals": 3, "seeds": 8, "samples": 4096, "width": 64, "steps": 300, "objective": "fit", "regime": "matched",
+        "weights": 100, "scores": {}, "search": {"fit_seconds": 1.0, "steps": 100},
+        "heuristics": {
+            name: {**entry, "mean_regret_db": regret, "per_signal": dict.fromkeys(range(1 if name == "rare" else 3))}
+            for name, regret in regrets.items()
+        },
+        "contrasts": [dict(zip(("better", "than", "mean_db", "ci95_db"), each, strict=True)) for each in contrasts],
+    }  # fmt: skip
+    *_, line, table, _, _ = to_parts({"settings": [setting]})
+    assert line == "each against calibrated, which has the least mean regret of them here"
+    assert isinstance(table, Table)
+    assert list(zip(*(column.cells for column in table.columns), strict=True)) == [
+        ("siren-30", "+23.0 [20.0, 26.0]", "yes"),
+        ("bandwidth", "+1.0 [-0.5, 2.5]", "no"),
+        ("rare", "-4.0 [-5.0, -3.0]", "yes"),
+    ]
 
 
 def test_what_the_rate_alone_explains_is_judged_on_the_same_seeds(spec: StudySpec, judged: Validation) -> None:
@@ -167,6 +252,9 @@ def test_the_result_is_a_document_a_frame_and_a_picture(judged: Validation, tmp_
     )
     winner = frame[(frame.heuristic == "winner") & (frame.samples == 256)]
     assert winner.regret_db.mean() == pytest.approx(judged["settings"][0]["heuristics"]["winner"]["mean_regret_db"])
+    contrasts = judged.to_contrasts_frame()
+    assert len(contrasts) == sum(len(setting["contrasts"]) for setting in judged["settings"])
+    assert (contrasts.ci95_low_db < contrasts.mean_db).all()
     judged.plot().savefig(tmp_path / "judged.png")
     assert (tmp_path / "judged.png").stat().st_size > 10_000
 
@@ -233,6 +321,7 @@ def test_the_table_says_regret_p_and_what_each_way_costs(spec: StudySpec, judged
     assert code == 0
     for part in ("3 signals, 256 samples, width 16", "winner", "regret, dB", "beats", "rho", "s of fits a"):
         assert part in " ".join(out.split())
+    assert out.count("which has the least mean regret of them here") == 2
 
 
 def test_what_cannot_be_judged_is_one_line(spec: StudySpec, judged: Validation, shell: Shell, tmp_path: Path) -> None:
