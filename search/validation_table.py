@@ -11,6 +11,9 @@ from rich.table import Table
 
 from search.validation_plot import title_of
 
+Behind = tuple[float, Sequence[float] | None]
+"""How much worse a heuristic is than another, dB, and the interval of that."""
+
 
 def to_parts(document: Mapping[str, Any]) -> Iterator[str | Table]:
     """For the terminal: lines and up to three tables for each setting."""
@@ -89,34 +92,32 @@ def _heuristics_notes(setting: Mapping[str, Any]) -> Iterator[str]:
     yield f"beats: share of the search's trials; costs: of a prediction, where the search took {took}"
 
 
-def _against_leader(setting: Mapping[str, Any]) -> Iterator[str | Table]:
-    """Every other heuristic against the one of least mean regret among those of most signals."""
+def behind_leader(setting: Mapping[str, Any]) -> tuple[str, dict[str, Behind]]:
+    """The heuristic of least mean regret, among those of most signals, and by how much each other one is worse."""
     heuristics = setting["heuristics"]
     leader = min(
         heuristics, key=lambda name: (-len(heuristics[name]["per_signal"]), heuristics[name]["mean_regret_db"])
     )
-    behind = {
-        **{
-            each["than"]: (each["mean_db"], each["ci95_db"])
-            for each in setting["contrasts"]
-            if each["better"] == leader
-        },
-        **{each["better"]: _negated(each) for each in setting["contrasts"] if each["than"] == leader},
-    }
+    behind: dict[str, Behind] = {}
+    for contrast in setting["contrasts"]:
+        mean, interval = contrast["mean_db"], contrast["ci95_db"]
+        if contrast["better"] == leader:
+            behind[contrast["than"]] = mean, interval
+        elif contrast["than"] == leader:
+            behind[contrast["better"]] = -mean, [-end for end in reversed(interval)] if interval else None
+    return leader, {name: behind[name] for name in heuristics if name in behind}
+
+
+def _against_leader(setting: Mapping[str, Any]) -> Iterator[str | Table]:
+    leader, behind = behind_leader(setting)
     table = _table(("", "worse by, dB", "told apart"))
-    for name in (name for name in heuristics if name in behind):
-        mean, interval = behind[name]
+    for name, (mean, interval) in behind.items():
         table.add_row(name, _with_interval(mean, interval, "+.1f"), _told_apart(interval))
     over = "signals" if setting["signals"] > 1 else "seeds"
     yield f"each against {leader}, which has the least mean regret of them here"
     yield table
     yield f"worse by: PSNR of {leader} minus the heuristic's, seed by seed [95 % interval over {over}]"
     yield "told apart: whether 0 lies outside that interval"
-
-
-def _negated(contrast: Mapping[str, Any]) -> tuple[float, list[float] | None]:
-    interval = contrast["ci95_db"]
-    return -contrast["mean_db"], [-end for end in reversed(interval)] if interval else None
 
 
 def _told_apart(interval: Sequence[float] | None) -> str:

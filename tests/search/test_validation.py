@@ -25,7 +25,7 @@ from search.stats import mean_interval, paired_difference
 from search.status import find_studies
 from search.trial import State
 from search.validation import Validation, judge, judge_contrasts, judge_heuristic
-from search.validation_table import to_parts
+from search.validation_table import behind_leader, to_parts
 from spaces.scores import SCORES, score_named
 
 Shell = Callable[..., tuple[int, str, str]]
@@ -271,6 +271,8 @@ def test_the_store_and_mlflow_keep_the_verdict_once(spec: StudySpec, judged: Val
         regret = run.data.metrics[f"n{setting['samples']}-w16/winner/regret_db"]
         assert regret == setting["heuristics"]["winner"]["mean_regret_db"]
     assert "| winner |" in run.data.tags["mlflow.note.content"]
+    leader, _ = behind_leader(judged["settings"][0])
+    assert f"worse than {leader}, same seeds" in run.data.tags["mlflow.note.content"]
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {kept.name, kept.with_suffix(".png").name}
     validate(spec, samples=(256, 512), scores=SCORED[:1])
     [other] = client.search_runs([run.info.experiment_id])
@@ -301,6 +303,13 @@ def test_the_report_of_a_campaign_has_the_means_over_its_signals(spec: StudySpec
     assert row is not None
     assert f"{winner['mean_regret_db']:+.1f}" in row[1]
     assert f"{low:.1f} to {high:.1f}" in row[1]
+    leader, behind = behind_leader(judged["settings"][0])
+    assert f"worse than {leader}</th>" in page
+    name, (mean, ends) = next(iter(behind.items()))
+    row = re.search(rf'<th scope="row">{name}</th>(.*?)</tr>', page[page.index("Over 3 signals") :])
+    assert row is not None
+    assert ends is not None
+    assert f"{mean:+.1f}<br><small>[{ends[0]:.1f}, {ends[1]:.1f}]</small>" in row[1]
 
 
 def test_one_setting_stands_at_the_top_as_the_contract_says(spec: StudySpec, judged: Validation, shell: Shell) -> None:
