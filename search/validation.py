@@ -32,6 +32,7 @@ from search.storage import StudyStorage, storage_errors
 from search.summary import confirm_values, summarise
 from search.trial import State
 from spaces.scores import score_named
+from spaces.spectrum import Spectrum
 from trainers.config import network_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SETTING = ("width", "depth", "max_weights", "steps", "space", "task", "holdout", "objective")
-"""Parts of a fingerprint that, with the number of samples, make a setting."""
+"""Parts of a fingerprint that, with the number of samples and of the values trained on, make a setting."""
 
 
 class Validation(Result):
@@ -90,7 +91,8 @@ def judge(
         say: called with a line for each study that cannot be judged.
 
     Returns:
-        settings: for each its samples, width and so on, weights, regime, seeds, signals, and
+        settings: for each its samples, width and so on, trained_values, weights, regime (over-parameterised where
+        there are more of the latter than of the former, else matched), seeds, signals, and
 
         - heuristics: by name mean_regret_db over signals with ci95_db (paired t over the seeds of a single signal, t
           over signals otherwise) and wilcoxon_p; rate_db, what the best of three learning rates gained over the
@@ -134,12 +136,29 @@ def _setting_of(study: StudyStorage) -> dict[str, Any]:
     space = space_of(study)
     shape = {"dims": spectrum.dims, "channels": spectrum.channels}
     network = network_of(space, space.complete({}), width=fingerprint["width"], depth=fingerprint["depth"], **shape)
+    trained = trained_values(fingerprint, spectrum)
     return {
         "samples": spectrum.num_samples,
         **{key: fingerprint.get(key) for key in SETTING},
+        "trained_values": trained,
         "weights": network.num_weights,
-        "regime": "over-parameterised" if network.num_weights > spectrum.num_samples else "matched",
+        "regime": "over-parameterised" if network.num_weights > trained else "matched",
     }
+
+
+def trained_values(fingerprint: Mapping[str, Any], spectrum: Spectrum) -> int:
+    """Numbers that a study's networks are fitted to: trained samples times channels; nearly, where boxes are held out.
+
+    Args:
+        fingerprint: of the study.
+        spectrum: of its signal.
+    """
+    trained = spectrum.num_samples
+    if fingerprint["task"] == "upsample":
+        trained = math.prod(math.ceil(size / fingerprint["factor"]) for size in spectrum.shape)
+    elif fingerprint["task"] in ("holdout", "inpaint"):
+        trained -= round(fingerprint["holdout"] * trained)
+    return trained * spectrum.channels
 
 
 def _judge_one(
