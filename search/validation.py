@@ -85,7 +85,7 @@ def judge(
     """Regret of every reference and rank correlation of every score over studies that ended, setting by setting.
 
     Args:
-        studies: with confirmed points.
+        studies: with confirmed points; of several of one signal and setting, as where a file changed, the latest.
         store: with their folders.
         scores: of `spaces.scores.SCORES`; none need no signals.
         say: called with a line for each study that cannot be judged.
@@ -113,22 +113,37 @@ def judge(
     """
     for name in scores:
         score_named(name)
-    by_setting: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    by_setting: dict[tuple[Any, ...], dict[str, StudyStorage]] = {}
     facts: dict[tuple[Any, ...], dict[str, Any]] = {}
+    summaries: dict[str, dict[str, Any]] = {}
     for study in studies:
         summary = summarise(study)
         if not summary["best"] or not summary["best"]["confirmed"]:
             say(f"{study.name} is not judged: no point of it is confirmed (its command must run to its end)")
             continue
+        summaries[study.name] = summary
         setting = _setting_of(study)
         key = tuple(setting.values())
         facts[key] = setting
-        by_setting.setdefault(key, []).append(_judge_one(study, summary, store, scores, say))
+        by_signal, signal = by_setting.setdefault(key, {}), summary["signal"]
+        earlier, by_signal[signal] = sorted([by_signal.get(signal, study), study], key=_created)
+        if earlier is not by_signal[signal]:
+            say(f"{earlier.name} is not judged: {by_signal[signal].name} is of the same signal, {signal}, and later")
     if not by_setting:
         raise StudyError("at least one study with confirmed points is needed, but none came")
-    settings = [{**facts[key], **_over_signals(judged)} for key, judged in by_setting.items()]
+    settings = [
+        {
+            **facts[key],
+            **_over_signals([_judge_one(one, summaries[one.name], store, scores, say) for one in by_signal.values()]),
+        }
+        for key, by_signal in by_setting.items()
+    ]
     alone = {name: settings[0][name] for name in ("heuristics", "contrasts", "scores")} if len(settings) == 1 else {}
     return Validation(settings=settings, **alone)
+
+
+def _created(study: StudyStorage) -> str:
+    return str(study.facts("created"))
 
 
 def _setting_of(study: StudyStorage) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from mlflow import MlflowClient
 from mlflow_server import free_port
 from rich.table import Table
@@ -422,6 +423,33 @@ def test_what_decides_the_regime_are_the_values_trained_on(task: dict[str, Any],
     config = {"name" if key == "task" else key: value for key, value in task.items()}
     built = build_task(signal, TaskConfig(**config))
     assert num == built.values[built.trained].size
+
+
+def test_of_two_versions_of_a_file_the_later_one_is_judged(
+    small_spec: Callable[..., StudySpec], clip: Path, tmp_path: Path
+) -> None:
+    from search.run import run_study
+
+    spec = small_spec(search={"heuristic": ("bandwidth",), "trials": 2})
+    run_study(spec)
+    [first] = find_studies(spec.store.store, None, "small")
+    first.set_facts("created", "2020-01-01T00:00:00+00:00")
+    before = first.name
+    values, rate_hz = soundfile.read(clip)
+    soundfile.write(clip, values[::-1], rate_hz)
+    run_study(spec)
+    other = tmp_path / "other" / clip.name
+    other.parent.mkdir()
+    soundfile.write(other, values**3, rate_hz)
+    run_study(spec.model_copy(update={"signals": (str(other),)}))
+    studies = find_studies(spec.store.store, None, "small")
+    [_, after, elsewhere] = [study.name for study in studies]
+    for each in (studies, studies[::-1]):
+        said: list[str] = []
+        [setting] = judge(each, spec.store.store, scores=(), say=said.append)["settings"]
+        assert setting["signals"] == 2
+        assert set(setting["heuristics"]["bandwidth"]["per_signal"]) == {after, elsewhere}
+        assert said == [f"{before} is not judged: {after} is of the same signal, {clip}, and later"]
 
 
 def simulated(rng: np.random.Generator, num_signals: int, num_seeds: int) -> Iterator[tuple[dict[str, Any], float]]:
