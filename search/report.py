@@ -15,6 +15,7 @@ from search.section import Section, section_of
 from search.status import find_studies, status_of
 from search.storage import StudyStorage, storage_errors
 from search.validation import judge
+from search.validation_table import behind_leader
 from trainers.checkpoint import write_atomically
 
 
@@ -70,7 +71,8 @@ def _over_signals(studies: Sequence[StudyStorage], store: Path) -> list[Mapping[
         judged = judge(studies, store, scores=(), say=lambda line: None)
     except StudyError:  # none is confirmed yet
         return []
-    return [setting for setting in judged["settings"] if setting["signals"] > 1]
+    several = [setting for setting in judged["settings"] if setting["signals"] > 1]
+    return [{**setting, **dict(zip(("leader", "behind"), behind_leader(setting), strict=True))} for setting in several]
 
 
 def _section(study: StudyStorage, store: Path, status: Mapping[str, Any]) -> Section:

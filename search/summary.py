@@ -9,7 +9,7 @@ from typing import Any
 from search.confirm import ranked_trials, seed_values, untuned_label
 from search.objective import Objective, front_of
 from search.record import Record
-from search.stats import describe, paired_difference
+from search.stats import describe, seed_difference
 from search.storage import StudyStorage
 from search.trial import Purpose, State
 
@@ -91,12 +91,12 @@ def _references(
     references: Sequence[Record],
     confirmations: Sequence[Record],
 ) -> dict[str, Any]:
-    found_values = _confirm_values(storage, found.label, confirmations) if found else {}
+    found_values = confirm_values(storage, found.label, confirmations) if found else {}
     by_number = {record.number: record for record in references}
     entries: dict[str, Any] = {}
     for name, facts in known.items():
         record = by_number[facts["number"]]
-        values = _confirm_values(storage, name, confirmations)
+        values = confirm_values(storage, name, confirmations)
         regret, interval = _difference(found_values, values)
         rate, rate_interval = _rate_difference(storage, name, facts, values, confirmations)
         entries[name] = {
@@ -115,11 +115,8 @@ def _references(
 
 
 def _difference(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[float | None, list[float] | None]:
-    """Mean of first - second over the seeds of both, with its interval; None where there are none."""
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
-        return None, None
-    mean, interval = paired_difference([first[seed] for seed in shared], [second[seed] for seed in shared])
+    """As `seed_difference`, JSON-able."""
+    mean, interval = seed_difference(first, second)
     return mean, list(interval) if interval else None
 
 
@@ -135,13 +132,20 @@ def _rate_difference(
         return None, None
     if facts["number"] == facts["untuned"]:
         return (0.0, None) if tuned else (None, None)
-    return _difference(tuned, _confirm_values(storage, untuned_label(name), confirmations))
+    return _difference(tuned, confirm_values(storage, untuned_label(name), confirmations))
 
 
-def _confirm_values(
+def confirm_values(
     storage: StudyStorage, label: str, confirmations: Sequence[Record], objective: Objective | None = None
 ) -> dict[int, float]:
-    """By repeat; only as many seeds as the last session asked for."""
+    """Of a point its score on the confirm seeds, dB by repeat; only as many as the last session asked for.
+
+    Args:
+        storage: of the study.
+        label: of the point.
+        confirmations: of the study.
+        objective: whose score; the study's own unless given.
+    """
     values = seed_values(label, Purpose.CONFIRM, confirmations, objective or storage.objective)
     return {repeat: value for repeat, value in values.items() if repeat < (storage.facts("confirm") or 0)}
 
@@ -154,7 +158,7 @@ def _scores(record: Record) -> dict[str, Any]:
 def _confirmed(storage: StudyStorage, label: str, confirmations: Sequence[Record]) -> dict[str, Any] | None:
     """Mean and deviation over the confirm seeds, of held-out PSNR too where samples are held out."""
     fitted, held = (
-        list(_confirm_values(storage, label, confirmations, objective).values())
+        list(confirm_values(storage, label, confirmations, objective).values())
         for objective in (Objective.FIT, Objective.HOLDOUT)
     )
     if not fitted:

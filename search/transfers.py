@@ -108,6 +108,8 @@ def transfer(
     [setting] = judge(studies, spec.store.store, scores=(), say=display.say)["settings"]
     ways = {label: way for way, label in carried.items()}
     setting["heuristics"] = {ways.get(label, label): entry for label, entry in setting["heuristics"].items()}
+    for contrast in setting["contrasts"]:
+        contrast.update({key: ways.get(contrast[key], contrast[key]) for key in ("better", "than")})
     difference, interval = mean_interval([_difference(study, carried) for study in studies])
     document = Transfer(
         here={"samples": spec.signal.samples, "steps": spec.fit.steps, "trials": spec.search.trials},

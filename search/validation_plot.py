@@ -43,12 +43,14 @@ def draw_validation(document: Mapping[str, Any]) -> Figure:
 
 
 def title_of(setting: Mapping[str, Any]) -> str:
-    """`6 signals, 4,096 samples, width 64, over-parameterised (12,737 weights)`."""
+    """`6 signals, 4,096 samples, width 64, 300 steps`, and below it `over-parameterised: 12,673 weights`."""
     num = setting["signals"]
     signals = f"{num} signal{'s' if num > 1 else ''}"
     objective = "" if setting["objective"] == "fit" else f", objective {setting['objective']}"
     size = f"{setting['samples']:,} samples, width {setting['width']}, {setting['steps']} steps"
-    return f"{signals}, {size}{objective}\n{setting['regime']}: {setting['weights']:,} weights"
+    trained = setting["trained_values"]
+    values = "" if trained == setting["samples"] else f" for {trained:,} trained values"
+    return f"{signals}, {size}{objective}\n{setting['regime']}: {setting['weights']:,} weights{values}"
 
 
 def _values(entry: Mapping[str, Any], key: str) -> list[float]:

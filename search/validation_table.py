@@ -11,13 +11,18 @@ from rich.table import Table
 
 from search.validation_plot import title_of
 
+Behind = tuple[float, Sequence[float] | None]
+"""How much worse a heuristic is than another, dB, and the interval of that."""
+
 
 def to_parts(document: Mapping[str, Any]) -> Iterator[str | Table]:
-    """For the terminal: lines and two tables for each setting."""
+    """For the terminal: lines and up to three tables for each setting."""
     for setting in document["settings"]:
         yield title_of(setting).replace("\n", "; ")
         yield _heuristics(setting)
         yield from _heuristics_notes(setting)
+        if setting["contrasts"]:
+            yield from _against_leader(setting)
         if setting["scores"]:
             yield "rank correlation of zero-cost scores with the PSNR of the trials"
             yield _scores(setting)
@@ -85,6 +90,40 @@ def _heuristics_notes(setting: Mapping[str, Any]) -> Iterator[str]:
     search = setting["search"]
     took = f"{search['fit_seconds']:.0f} s of fits a signal ({search['steps']:,.0f} steps)"
     yield f"beats: share of the search's trials; costs: of a prediction, where the search took {took}"
+
+
+def behind_leader(setting: Mapping[str, Any]) -> tuple[str, dict[str, Behind]]:
+    """The heuristic of least mean regret, among those of most signals, and by how much each other one is worse."""
+    heuristics = setting["heuristics"]
+    leader = min(
+        heuristics, key=lambda name: (-len(heuristics[name]["per_signal"]), heuristics[name]["mean_regret_db"])
+    )
+    behind: dict[str, Behind] = {}
+    for contrast in setting["contrasts"]:
+        mean, interval = contrast["mean_db"], contrast["ci95_db"]
+        if contrast["better"] == leader:
+            behind[contrast["than"]] = mean, interval
+        elif contrast["than"] == leader:
+            behind[contrast["better"]] = -mean, [-end for end in reversed(interval)] if interval else None
+    return leader, {name: behind[name] for name in heuristics if name in behind}
+
+
+def _against_leader(setting: Mapping[str, Any]) -> Iterator[str | Table]:
+    leader, behind = behind_leader(setting)
+    table = _table(("", "worse by, dB", "told apart"))
+    for name, (mean, interval) in behind.items():
+        table.add_row(name, _with_interval(mean, interval, "+.1f"), _told_apart(interval))
+    over = "signals" if setting["signals"] > 1 else "seeds"
+    yield f"each against {leader}, which has the least mean regret of them here"
+    yield table
+    yield f"worse by: PSNR of {leader} minus the heuristic's, seed by seed [95 % interval over {over}]"
+    yield "told apart: whether 0 lies outside that interval"
+
+
+def _told_apart(interval: Sequence[float] | None) -> str:
+    if not interval:
+        return ""
+    return "no" if interval[0] <= 0.0 <= interval[1] else "yes"
 
 
 def _scores(setting: Mapping[str, Any]) -> Table:

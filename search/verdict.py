@@ -13,6 +13,7 @@ from search.connection import artifact_folder, connect, default_tracking_uri
 from search.errors import StorageError, first_line
 from search.result import Result
 from search.study_runs import open_experiment
+from search.validation_table import behind_leader
 from trainers.checkpoint import write_atomically
 
 if TYPE_CHECKING:
@@ -103,15 +104,17 @@ def _note(result: Mapping[str, Any]) -> str:
     """The run's description, Markdown."""
     lines = [f"    {formula}" for formula in result.get("formulas", ())]
     for setting in _settings(result):
+        leader, behind = behind_leader(setting)
         lines += [
             f"**{setting['signals']} signals, {setting['samples']:,} samples, width {setting['width']}, "
             f"{setting['regime']}**: regret, found point minus heuristic, dB, on {setting['seeds']} fresh seeds",
             "",
-            "| heuristic | mean | 95 % interval |",
-            "| --- | --- | --- |",
+            f"| heuristic | mean | 95 % interval | worse than {leader}, same seeds | 95 % interval |",
+            "| --- | --- | --- | --- | --- |",
         ]
         for name, entry in setting["heuristics"].items():
-            ends = ", ".join(f"{end:.1f}" for end in entry["ci95_db"] or ())
-            lines.append(f"| {name} | {entry['mean_regret_db']:+.1f} | {ends} |")
+            pairs = [(entry["mean_regret_db"], entry["ci95_db"]), *([behind[name]] if name in behind else [])]
+            cells = [f"{mean:+.1f} | {', '.join(f'{end:.1f}' for end in ends or ())}" for mean, ends in pairs]
+            lines.append(f"| {' | '.join([name, *cells])} |")
         lines.append("")
     return "\n".join(lines)

@@ -61,9 +61,24 @@ def test_signed_ranks_of_six_differences_of_one_sign_have_p_of_a_32nd() -> None:
 
 def test_rank_correlation_leaves_out_what_is_no_number() -> None:
     found = rank_correlation([1.0, 2.0, math.nan, 3.0, 4.0, 9.0], [1.0, 4.0, 2.0, 9.0, math.nan, 10.0])
-    assert found == Correlation(1.0, (1.0, 1.0), 4)
+    assert found is not None
+    assert (found.rho, found.num) == (1.0, 4)
     assert rank_correlation([1.0, 2.0], [1.0, 2.0]) is None
     assert rank_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+
+
+@pytest.mark.parametrize(("num", "low"), [(4, -0.9), (5, -0.3), (6, 0.0), (32, 0.99)])
+def test_pairs_in_order_are_certain_only_where_they_are_many(num: int, low: float) -> None:
+    values = [float(value) for value in range(num)]
+    for sign in (1.0, -1.0):
+        found = rank_correlation(values, [sign * value for value in values])
+        assert found is not None
+        assert found.interval is not None
+        inner, outer = sorted(sign * end for end in found.interval)
+        assert sign * found.rho == pytest.approx(1.0)
+        assert outer == pytest.approx(1.0)
+        assert low < inner < low + 0.5
+        assert inner < 1.0
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
@@ -82,7 +97,8 @@ def test_the_interval_of_a_rank_correlation_covers_it_in_about_95_of_100_samples
 
 def test_pooled_correlation_is_the_mean_over_signals_with_their_spread() -> None:
     one = Correlation(0.5, (0.2, 0.7), 30)
-    assert pooled_correlation([one]) == Correlation(pytest.approx(0.5), (0.2, 0.7), 30)
+    for alone in (one, Correlation(1.0, (0.9, 1.0), 30)):
+        assert pooled_correlation([alone]) == alone
     pooled = pooled_correlation([one, Correlation(0.7, (0.5, 0.9), 20), Correlation(0.6, (0.3, 0.8), 30)])
     assert 0.5 < pooled.rho < 0.7
     assert pooled.interval is not None

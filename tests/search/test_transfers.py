@@ -74,6 +74,10 @@ def test_relative_minus_absolute_is_paired_over_the_same_seeds(spec: StudySpec, 
     assert judged["relative_minus_absolute_db"] == pytest.approx(np.mean(means))
     regrets = [judged["carried"][way]["mean_regret_db"] for way in ("absolute", "relative")]
     assert regrets[0] - regrets[1] == pytest.approx(judged["relative_minus_absolute_db"])
+    contrasts = {(each["better"], each["than"]): each["mean_db"] for each in judged["there"]["contrasts"]}
+    [(better, difference)] = [(pair[0], db) for pair, db in contrasts.items() if set(pair) == {"relative", "absolute"}]
+    sign = 1 if better == "relative" else -1
+    assert sign * difference == pytest.approx(judged["relative_minus_absolute_db"])
 
 
 def test_again_it_says_the_same_as_document_frame_and_picture(
