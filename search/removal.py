@@ -1,14 +1,14 @@
 """Delete studies: their runs in MLflow, their files, and, last of all, what storage holds of them.
 
 A study is marked before anything of it goes. So what a crash leaves is shown by nobody and run by nobody, and the same
-command completes it.
+command completes it. An MLflow that does not answer, or takes no deletion, leaves the study as it is.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,12 +68,21 @@ def delete_studies(store: Path, storage_url: str | None, name: str, tracking_uri
     deleted = []
     with storage_errors(store), driving(store, storage_url, names):
         storage = open_storage(store, storage_url)
+        with _asking(uri):
+            client = _reach(uri)
         for full in names:
             facts = all_names(storage).get(full)
             num_runs = 0
             if facts is not None:
                 mark_half(storage, full, "deleted")
-                num_runs = _delete_runs(uri, store, full.split("/")[0], str(facts.get("id", "")))
+                try:
+                    with _asking(uri):
+                        for _ in _runs_deleted(client, full, facts):
+                            num_runs += 1
+                except TrackingError:
+                    if not num_runs:
+                        mark_half(storage, full, str(facts.get(HALF, "")))
+                    raise
             try:
                 empty_folder(study_folder(store, full))
                 delete_from_storage(storage, full)
@@ -109,29 +118,38 @@ def _remove(folder: Path) -> None:
             shutil.rmtree(campaign)
 
 
-def _delete_runs(uri: str, store: Path, campaign: str, study_id: str) -> int:
-    """How many runs MLflow had of a study."""
-    if uri == default_tracking_uri(store) and not (store / "mlflow.db").exists():
-        return 0
+@contextmanager
+def _asking(uri: str) -> Iterator[None]:
     try:
-        client = connect(uri)
-        experiment = client.get_experiment_by_name(campaign)
-        if experiment is None or experiment.lifecycle_stage == "deleted" or not study_id:
-            return 0
-        return _delete_from(client, str(experiment.experiment_id), campaign, study_id)
+        yield
     except Exception as error:  # of MLflow, its database, its transport: it has no class for all of them
         what = f"{type(error).__name__}: {first_line(error)[:200]}"
         raise TrackingError(f"MLflow at {redact(uri)} must be there to delete its runs, but: {what}") from error
 
 
-def _delete_from(client: MlflowClient, experiment: str, campaign: str, study_id: str) -> int:
+def _reach(uri: str) -> MlflowClient | None:
+    """A client of an MLflow that answers; None for a file that is not there: a deletion makes no database."""
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///").partition("?")[0]).exists():
+        return None
+    client = connect(uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _runs_deleted(client: MlflowClient | None, name: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Delete what MLflow has of a study; each run once it is deleted."""
+    campaign, study_id = name.split("/")[0], str(facts.get("id", ""))
+    experiment = client.get_experiment_by_name(campaign) if client else None
+    if client and experiment and experiment.lifecycle_stage != "deleted" and study_id:
+        yield from _deleted_from(client, str(experiment.experiment_id), campaign, study_id)
+
+
+def _deleted_from(client: MlflowClient, experiment: str, campaign: str, study_id: str) -> Iterator[str]:
     """The children before their parent, by which they are found; then the experiment, if nothing is left in it."""
-    num_runs = 0
     for parent in list(_runs(client, experiment, f"tags.`winnow.id` = '{study_id}'")):
-        children = list(_runs(client, experiment, f"tags.`mlflow.parentRunId` = '{parent}'"))
-        for run_id in (*children, parent):
+        for run_id in (*_runs(client, experiment, f"tags.`mlflow.parentRunId` = '{parent}'"), parent):
             client.delete_run(run_id)
-        num_runs += 1 + len(children)
+            yield run_id
     for model in models_of(client, experiment, study_id):
         if not is_registered(model):
             client.delete_logged_model(model.model_id)
@@ -142,7 +160,6 @@ def _delete_from(client: MlflowClient, experiment: str, campaign: str, study_id:
         client.delete_experiment(experiment)
     else:
         show_campaign(client, experiment)
-    return num_runs
 
 
 def _runs(client: MlflowClient, experiment: str, condition: str) -> Iterator[str]:

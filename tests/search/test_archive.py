@@ -13,6 +13,7 @@ from filelock import FileLock
 from mirror import assert_mlflow_equals_storage
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow_server import MlflowServer, Proxy, free_port
 
 import search.archive
 import search.removal
@@ -144,6 +145,26 @@ def test_a_deletion_that_died_is_completed_and_leaves_nothing_but_registered_mod
     assert (code, out, err.count("\n")) == (2, "", 1)
     restore_studies(archived.file, store, None)
     assert archived.held(store) == archived.held(archived.store)
+
+
+def test_an_mlflow_that_does_not_answer_or_takes_no_deletion_leaves_the_study_whole(
+    archived: Archived, tmp_path: Path, shell: Shell, server: MlflowServer
+) -> None:
+    store = tmp_path / "elsewhere"
+    restore_studies(archived.file, store, None)
+    sync_studies(store, None, "small", server.uri)
+    proxy = Proxy(server.port)
+    proxy.refuses = lambda method, path: path.endswith("runs/delete")
+    for uri in (f"http://127.0.0.1:{free_port()}", "nowhere://", proxy.uri):
+        code, out, err = shell("delete", "small", "--yes", "--store", str(store), "--tracking-uri", uri)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "must be there to delete its runs" in err
+        [study] = find_studies(store, None, "small")
+        assert archived.files(store) == archived.files(archived.store)
+    proxy.close()
+    assert_mlflow_equals_storage(server.uri, study, store)
+    [entry] = delete_studies(store, None, "small", server.uri)["studies"]
+    assert entry["runs"] == 1 + 4 + len(archived.held(archived.store)["references"]["trials"])
 
 
 def test_what_is_run_is_neither_archived_nor_deleted(archived: Archived, tmp_path: Path, shell: Shell) -> None:
