@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.connection import connect, default_tracking_uri
-from search.errors import StorageError, StudyError, TrackingError, first_line, redact
+from search.errors import StorageError, StudyError, TrackingError, UsageError, first_line, redact
 from search.experiment import show_campaign
 from search.folder import LOCK, empty_folder, is_of_lock, study_folder
 from search.lock import driving
@@ -50,28 +50,48 @@ def names_to_delete(store: Path, storage_url: str | None, name: str) -> list[str
     return names
 
 
-def delete_studies(store: Path, storage_url: str | None, name: str, tracking_uri: str | None) -> dict[str, Any]:
+def delete_studies(
+    store: Path, storage_url: str | None, name: str, tracking_uri: str | None, *, leave_runs: bool = False
+) -> dict[str, Any]:
     """Delete a study, or a campaign's; again, it completes what a crash left.
 
     MLflow's runs are deleted as MLflow does it: `mlflow gc` makes it final. A model that its registry has stays.
+
+    Args:
+        store: folder of the studies.
+        storage_url: of another storage than the store's journal.
+        name: of a campaign, or of a study in full.
+        tracking_uri: a server or database; the store's own unless given.
+        leave_runs: ask no MLflow, and leave what it has.
 
     Returns:
         The document that `winnow delete --json` prints.
 
     Raises:
-        StudyError: there is none.
+        UsageError: a tracking_uri beside leave_runs.
+        StudyError: there is none, or MLflow never had the runs of one that was shown in MLflow: they are elsewhere.
         StorageError: the storage failed, or a driver runs one of them.
         TrackingError: MLflow cannot be reached or written; nothing else is deleted.
     """
+    if leave_runs and tracking_uri:
+        raise UsageError(f"--leave-runs asks no MLflow, but got --tracking-uri {redact(tracking_uri)}")
     uri = tracking_uri or default_tracking_uri(store)
     names = names_to_delete(store, storage_url, name)
     deleted = []
     with storage_errors(store), driving(store, storage_url, names):
         storage = open_storage(store, storage_url)
+        known = all_names(storage)
         with _asking(uri):
-            client = _reach(uri)
+            client = None if leave_runs else _reach(uri)
+            is_shown = {full: leave_runs or _has_had(client, full, known.get(full, {})) for full in names}
         for full in names:
-            facts = all_names(storage).get(full)
+            if not is_shown[full]:
+                raise StudyError(
+                    f"--tracking-uri must name the MLflow that has the runs of {full}, but {redact(uri)} never had "
+                    "them: --leave-runs deletes the rest all the same"
+                )
+        for full in names:
+            facts = known.get(full)
             num_runs = 0
             if facts is not None:
                 mark_half(storage, full, "deleted")
@@ -89,9 +109,8 @@ def delete_studies(store: Path, storage_url: str | None, name: str, tracking_uri
                 _remove(study_folder(store, full))
             except OSError as error:
                 raise StorageError(f"the files of {full} cannot be deleted: {error}") from error
-            was_shown = facts is not None and "mlflow_run_id" in facts and not facts.get(HALF)
-            deleted.append({"study": full, "runs": num_runs, "lacks_runs": was_shown and not num_runs})
-    return {"tracking_uri": redact(uri), "studies": deleted}
+            deleted.append({"study": full, "runs": num_runs})
+    return {"tracking_uri": None if leave_runs else redact(uri), "studies": deleted}
 
 
 def _named(known: Iterator[str] | list[str] | dict[str, Any], name: str) -> list[str]:
@@ -134,6 +153,21 @@ def _reach(uri: str) -> MlflowClient | None:
     client = connect(uri)
     client.search_experiments(max_results=1)
     return client
+
+
+def _has_had(client: MlflowClient | None, name: str, facts: Mapping[str, Any]) -> bool:
+    """Whether MLflow has a study's run, or had it, if a session showed the study anywhere; what is half gone may be."""
+    if not facts.get("mlflow_run_id") or facts.get(HALF):
+        return True
+    if client is None:
+        return False
+    from mlflow.entities import ViewType
+
+    # A deletion that left an experiment empty renamed it.
+    experiments = client.search_experiments(ViewType.ALL, filter_string=f"name LIKE '{name.split('/')[0]}%'")
+    ids = [str(experiment.experiment_id) for experiment in experiments]
+    own = f"tags.`winnow.id` = '{facts['id']}'"
+    return bool(ids and client.search_runs(ids, own, ViewType.ALL, max_results=1))
 
 
 def _runs_deleted(client: MlflowClient | None, name: str, facts: Mapping[str, Any]) -> Iterator[str]:

@@ -86,8 +86,7 @@ def test_what_is_restored_is_the_study_bit_for_bit_and_deleted_it_leaves_no_expe
     with pytest.raises(StudyError, match="is there already"):
         restore_studies(archived.file, store, None)
     assert archived.files(store) == archived.files(archived.store)
-    document = delete_studies(store, None, "small", None)
-    assert [entry["lacks_runs"] for entry in document["studies"]] == [False]
+    delete_studies(store, None, "small", None)
     client = MlflowClient(default_tracking_uri(store))
     assert [found.name for found in client.search_experiments()] == ["Default"]
     restore_studies(archived.file, store, None)
@@ -165,6 +164,37 @@ def test_an_mlflow_that_does_not_answer_or_takes_no_deletion_leaves_the_study_wh
     assert_mlflow_equals_storage(server.uri, study, store)
     [entry] = delete_studies(store, None, "small", server.uri)["studies"]
     assert entry["runs"] == 1 + 4 + len(archived.held(archived.store)["references"]["trials"])
+
+
+def test_a_study_that_was_shown_elsewhere_stays_until_its_server_is_named_or_its_runs_are_to_stay(
+    archived: Archived, tmp_path: Path, shell: Shell
+) -> None:
+    store, other = tmp_path / "elsewhere", tmp_path / "other.db"
+    words = ["delete", "small", "--yes", "--store", str(store)]
+    restore_studies(archived.file, store, None)
+    assert shell("sync", "small", *words[3:], "--tracking-uri", f"sqlite:///{other}")[0] == 0
+    nowhere = tmp_path / "nowhere.db"
+    for uri in (None, f"sqlite:///{nowhere}"):
+        code, out, err = shell(*words, *(["--tracking-uri", uri] if uri else []))
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "--tracking-uri must name the MLflow that has the runs" in err
+        assert "--leave-runs" in err
+        [study] = find_studies(store, None, "small")
+    assert not nowhere.exists()
+    assert not (store / "mlflow.db").exists()
+    code, out, err = shell(*words, "--tracking-uri", f"sqlite:///{other}", "--leave-runs")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    code, out, err = shell(*words, "--leave-runs")
+    assert (code, out, err) == (0, f"deleted {study.name}, MLflow was not asked\n", "")
+    assert open_storage(store, None, to_write=False).get_all_studies() == []
+    assert len(MlflowClient(f"sqlite:///{other}").search_runs(["1"])) > 4
+    restore_studies(archived.file, store, None)
+    code, out, err = shell(*words, "--tracking-uri", f"sqlite:///{other}")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"deleted {study.name}, and ")
+    restore_studies(archived.file, store, None)  # a copy, whose runs went with the original's
+    code, out, err = shell(*words, "--tracking-uri", f"sqlite:///{other}")
+    assert (code, out, err) == (0, f"deleted {study.name}, and 0 runs in MLflow\n", "")
 
 
 def test_what_is_run_is_neither_archived_nor_deleted(archived: Archived, tmp_path: Path, shell: Shell) -> None:
