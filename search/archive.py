@@ -79,7 +79,9 @@ def archive_studies(store: Path, storage_url: str | None, name: str, out: Path |
                 for full in names:
                     archive.writestr(f"studies/{full}/{TRANSCRIPT}", json.dumps(read_from_storage(storage, full)))
                     num_files[full] = _add_files(archive, study_folder(store, full), full)
+            _to_disk(partial)
             partial.rename(out)
+            _to_disk(out.parent)
         except OSError as error:
             raise StorageError(f"{out} must be a file that can be written, but: {error}") from error
         finally:
@@ -205,6 +207,8 @@ def _restore(
                     name, place = _place_of(entry.filename, names)
                     _extract(archive, entry, study_folder(store, name) / place)
             for name in names:
+                _folders_to_disk(study_folder(store, name), store)
+            for name in names:
                 mark_half(storage, name, "")
 
 
@@ -220,5 +224,25 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> No
         path.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry) as source, path.open("wb") as target:
             shutil.copyfileobj(source, target)
+        _to_disk(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _folders_to_disk(folder: Path, store: Path) -> None:
+    """A study's folder, those in it, and those above it up to the store: a file has its name from them."""
+    inner = [Path(path) for path, _, _ in os.walk(folder)]
+    try:
+        for path in (*inner, folder.parent, folder.parent.parent, store):
+            _to_disk(path)
+    except OSError as error:
+        raise StorageError(f"the store {store} cannot be written: {error.strerror}") from error
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would outlast a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

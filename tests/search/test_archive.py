@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from search.archive import MANIFEST, archive_studies, restore_studies
 from search.config import StudySpec
 from search.connection import default_tracking_uri
 from search.errors import StudyError
-from search.folder import LOCK, study_folder
+from search.folder import LOCK, is_of_lock, study_folder
 from search.registry import register_winner
 from search.removal import delete_studies
 from search.replay import replay
@@ -112,6 +113,39 @@ def test_a_restoration_that_died_is_completed_and_nobody_takes_it_for_a_study_be
     restore_studies(archived.file, store, url)
     assert archived.held(store, url) == archived.held(archived.store)
     assert archived.files(store) == archived.files(archived.store)
+
+
+def test_what_is_archived_or_restored_is_on_disk_before_it_has_its_name_or_counts_as_whole(
+    archived: Archived, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, out = tmp_path / "elsewhere", tmp_path / "again.zip"
+    synced: dict[Path, int] = {}
+    whole: list[set[Path]] = []
+    fsync, mark_half, rename = os.fsync, search.archive.mark_half, Path.rename
+
+    def spy(descriptor: int) -> None:
+        synced[Path(f"/proc/self/fd/{descriptor}").readlink()] = os.fstat(descriptor).st_size
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        assert synced.pop(path) == path.stat().st_size
+        return rename(path, target)
+
+    def marked(*arguments: Any) -> None:
+        whole.append(set(synced))
+        mark_half(*arguments)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    monkeypatch.setattr(search.archive, "mark_half", marked)
+    restore_studies(archived.file, store, None)
+    folder = study_folder(store, archived.name)
+    kept = {path for path in folder.rglob("*") if not is_of_lock(path.relative_to(folder))}
+    assert kept | {folder, folder.parent, folder.parent.parent, store} <= whole[0]
+    assert all(synced[path] == path.stat().st_size for path in kept if path.is_file())
+    synced.clear()
+    monkeypatch.setattr(Path, "rename", renamed)
+    archive_studies(store, None, "small", out)
+    assert list(synced)[-1] == tmp_path
 
 
 def test_a_deletion_that_died_is_completed_and_leaves_nothing_but_registered_models(
