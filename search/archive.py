@@ -12,7 +12,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -37,6 +37,9 @@ DAMAGES = (
     RuntimeError,
 )  # fmt: skip
 """What a file raises that is no archive, or a damaged one; a RuntimeError where it is encrypted."""
+
+NAME_BYTES, PATH_BYTES = 255, 4095
+"""Of a file's or folder's name, and of its path, at most: what Linux takes."""
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of compression: what others raise on damage is not among `DAMAGES`."""
@@ -159,15 +162,13 @@ def _read(archive: zipfile.ZipFile, store: Path) -> dict[str, dict[str, Part]]:
             raise ValueError(f"a study must be called NAME/FILE, but got {name!r}")
         study_folder(store, name)
     entries = archive.infolist()
-    known = {MANIFEST, *(f"studies/{name}/{TRANSCRIPT}" for name in names)}
     for entry in entries:
         mode = entry.external_attr >> 16
         if entry.is_dir() or (stat.S_IFMT(mode) not in (0, stat.S_IFREG)):
             raise ValueError(f"{entry.filename!r} must be a regular file")
         if entry.compress_type not in METHODS:
             raise ValueError(f"{entry.filename!r} must be deflated")
-        if entry.filename not in known:
-            _place_of(entry.filename, names)
+    _refuse_unwritable([store / "studies" / name / place for _, name, place in _files_of(archive, names)])
     if len({entry.filename for entry in entries}) < len(entries):
         raise ValueError("two files have one name")
     torn = archive.testzip()
@@ -176,14 +177,34 @@ def _read(archive: zipfile.ZipFile, store: Path) -> dict[str, dict[str, Part]]:
     return {name: parse(json.loads(archive.read(f"studies/{name}/{TRANSCRIPT}"))) for name in names}
 
 
-def _place_of(entry: str, names: list[str]) -> tuple[str, PurePosixPath]:
+def _files_of(archive: zipfile.ZipFile, names: Sequence[str]) -> Iterator[tuple[zipfile.ZipInfo, str, PurePosixPath]]:
+    """What goes into studies' folders, each with its study and its place there."""
+    known = {MANIFEST, *(f"studies/{name}/{TRANSCRIPT}" for name in names)}
+    for entry in archive.infolist():
+        if entry.filename not in known:
+            yield entry, *_place_of(entry.filename, names)
+
+
+def _refuse_unwritable(paths: Sequence[Path]) -> None:
+    """Refuse what no file system of Linux would take, half-way through."""
+    files = set(paths)
+    for path in paths:
+        if any(len(os.fsencode(part)) > NAME_BYTES for part in path.parts):
+            raise ValueError(f"a name of a file must have at most {NAME_BYTES} bytes, but got {path.name!r}")
+        if len(os.fsencode(path)) > PATH_BYTES:
+            raise ValueError(f"a path must have at most {PATH_BYTES} bytes, but got {str(path)!r}")
+        if not files.isdisjoint(path.parents):
+            raise ValueError(f"a folder must not have the name of a file, but got {path.parent.name!r}")
+
+
+def _place_of(entry: str, names: Sequence[str]) -> tuple[str, PurePosixPath]:
     """The study that a file belongs to, and where in its folder it goes."""
     for name in names:
         begin = f"studies/{name}/{FILES}/"
         if entry.startswith(begin):
             parts = entry.removeprefix(begin).split("/")
             is_plain = entry.isprintable() and "\\" not in entry and not {"", ".", ".."} & set(parts)
-            if is_plain and not is_of_lock(PurePosixPath(*parts)):
+            if is_plain and not is_of_lock(PurePosixPath(parts[0])):
                 return name, PurePosixPath(*parts)
     raise ValueError(f"{entry!r} belongs to no study's folder")
 
@@ -194,29 +215,27 @@ def _restore(
     names = list(parts)
     with storage_errors(store):
         storage = open_storage(store, storage_url)
-        for name in names:
-            refuse_known(storage, name)
+        for name in names:  # who is refused has locked nothing
+            _refuse_filled(study_folder(store, name), name, is_half=refuse_known(storage, name))
         with driving(store, storage_url, names):
             for name in names:
-                is_half = refuse_known(storage, name)
-                _make_room(study_folder(store, name), name, is_half=is_half)
+                _refuse_filled(study_folder(store, name), name, is_half=refuse_known(storage, name))
+            for name in names:
+                empty_folder(study_folder(store, name))
                 with grouped(storage):
                     write_to_storage(storage, name, parts[name])
-            for entry in archive.infolist():
-                if not entry.filename.endswith(f"/{TRANSCRIPT}") and entry.filename != MANIFEST:
-                    name, place = _place_of(entry.filename, names)
-                    _extract(archive, entry, study_folder(store, name) / place)
+            for entry, name, place in _files_of(archive, names):
+                _extract(archive, entry, study_folder(store, name) / place)
             for name in names:
                 _folders_to_disk(study_folder(store, name), store)
             for name in names:
                 mark_half(storage, name, "")
 
 
-def _make_room(folder: Path, name: str, *, is_half: bool) -> None:
-    has_files = any(not is_of_lock(path.relative_to(folder)) for path in folder.iterdir())
+def _refuse_filled(folder: Path, name: str, *, is_half: bool) -> None:
+    has_files = any(not is_of_lock(path.relative_to(folder)) for path in folder.glob("*"))
     if has_files and not is_half:  # of a study in another storage
         raise StudyError(f"the folder {folder} must be empty to restore {name!r}, but is not")
-    empty_folder(folder)
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:

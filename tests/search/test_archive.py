@@ -61,7 +61,7 @@ def archived(shared_spec: Callable[..., StudySpec], tmp_path_factory: pytest.Tem
     return Archived(shared_spec(search={"trials": 4, "confirm": 2}), tmp_path_factory.mktemp("archive"))
 
 
-def changed(archived: Archived, path: Path, **entries: str | None) -> Path:
+def changed(archived: Archived, path: Path, **entries: str | bytes | None) -> Path:
     """The archive with these files of it replaced, added, or left out."""
     with zipfile.ZipFile(archived.file) as before, zipfile.ZipFile(path, "w") as after:
         for entry in before.infolist():
@@ -146,6 +146,29 @@ def test_what_is_archived_or_restored_is_on_disk_before_it_has_its_name_or_count
     monkeypatch.setattr(Path, "rename", renamed)
     archive_studies(store, None, "small", out)
     assert list(synced)[-1] == tmp_path
+
+
+def test_of_two_studies_none_is_restored_where_the_folder_of_one_is_in_use(archived: Archived, tmp_path: Path) -> None:
+    store, second = tmp_path / "elsewhere", "small/second"
+    with zipfile.ZipFile(archived.file) as before:
+        inner = f"studies/{archived.name}"
+        own = {name: before.read(name) for name in before.namelist() if name.startswith(inner)}
+    both = changed(
+        archived,
+        tmp_path / "both.zip",
+        **{MANIFEST: json.dumps({"format": 1, "studies": [archived.name, second]})},
+        **{name.replace(inner, f"studies/{second}"): content for name, content in own.items()},
+    )
+    kept = study_folder(store, second) / "kept.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of a study in another storage")
+    with pytest.raises(StudyError, match="must be empty to restore 'small/second'"):
+        restore_studies(both, store, None)
+    assert open_storage(store, None, to_write=False).get_all_studies() == []
+    assert [path for path in (store / "studies").rglob("*") if path.is_file()] == [kept]
+    kept.unlink()
+    restore_studies(both, store, None)
+    assert [study.name for study in find_studies(store, None, "small")] == [archived.name, second]
 
 
 def test_a_deletion_that_died_is_completed_and_leaves_nothing_but_registered_models(
@@ -283,6 +306,12 @@ def test_bad_archives_are_refused_in_one_line_and_nothing_is_written(
         ),
         "must be as winnow wrote it": changed(archived, tmp_path / "g.zip", **{transcript: '{"search": []}'}),
         "link' must be a regular file": with_link,
+        "must not have the name of a file, but got 'winner.safetensors'": changed(
+            archived, tmp_path / "i.zip", **{f"{files}/winner.safetensors/x": "x"}
+        ),
+        "driver.lock/x' belongs to no study": changed(archived, tmp_path / "j.zip", **{f"{files}/driver.lock/x": "x"}),
+        "at most 255 bytes": changed(archived, tmp_path / "k.zip", **{f"{files}/{'ä' * 128}": "x"}),
+        "at most 4095 bytes": changed(archived, tmp_path / "l.zip", **{f"{files}/{'long/' * 900}x": "x"}),
     }
     store = tmp_path / "new"
     for number, (rule, content) in enumerate(bad.items()):
