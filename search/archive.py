@@ -6,6 +6,7 @@ a study's folder, and nothing in it is a link.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,13 +14,14 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from search.errors import StorageError, StudyError, UsageError, first_line
-from search.folder import empty_folder, is_of_lock, study_folder
+from search.folder import NAME_PART, empty_folder, is_of_lock, study_folder
 from search.journal import grouped
 from search.lock import driving
 from search.status import find_studies
@@ -34,9 +36,9 @@ MANIFEST, TRANSCRIPT, FILES = "archive.json", "storage.json", "files"
 
 DAMAGES = (
     zipfile.BadZipFile, zlib.error, EOFError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
-    RuntimeError,
+    RuntimeError, OSError,
 )  # fmt: skip
-"""What a file raises that is no archive, or a damaged one; a RuntimeError where it is encrypted."""
+"""What a file raises that is no archive, or a damaged one: encrypted (RuntimeError), offsets outside it (OSError)."""
 
 NAME_BYTES, PATH_BYTES = 255, 4095
 """Of a file's or folder's name, and of its path, at most: what Linux takes."""
@@ -104,12 +106,15 @@ def restore_studies(file: Path, store: Path, storage_url: str | None) -> dict[st
     Raises:
         UsageError: there is no such file, it is damaged, or another version of winnow wrote it.
         StudyError: a study is there already.
-        StorageError: the store cannot be written.
+        StorageError: the file cannot be read, or the store not written.
     """
     if not file.is_file():
         raise UsageError(f"{file}: an archive must be a regular file")
-    with _opened(file) as archive:
-        parts = _read_checked(archive, file, store)
+    with _reading(file):
+        opened = zipfile.ZipFile(file)
+    with opened as archive:
+        with _reading(file):
+            parts = _read(archive, store)
         _restore(archive, parts, store, storage_url)
     return {"file": str(file), "studies": [{"study": name} for name in parts]}
 
@@ -128,28 +133,21 @@ def _add_files(archive: zipfile.ZipFile, folder: Path, name: str) -> int:
     return len(kept)
 
 
-def _opened(file: Path) -> zipfile.ZipFile:
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Turn what reading an archive raises into errors that name it."""
     try:
-        return zipfile.ZipFile(file)
-    except DAMAGES as error:
-        raise _damaged(file, error) from error
-
-
-def _damaged(file: Path, error: Exception) -> UsageError:
-    return UsageError(f"{file}: an archive must be as winnow wrote it, but: {first_line(error)}")
-
-
-def _read_checked(archive: zipfile.ZipFile, file: Path, store: Path) -> dict[str, dict[str, Part]]:
-    """Each study's parts, once all that the archive holds is what it should be."""
-    try:
-        return _read(archive, store)
-    except UsageError as error:  # of its format, or a study's name or format
+        yield
+    except UsageError as error:  # of its format, or a study's
         raise UsageError(f"{file}: {error}") from error
     except DAMAGES as error:
-        raise _damaged(file, error) from error
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise StorageError(f"{file} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{file}: an archive must be as winnow wrote it, but: {first_line(error)}") from error
 
 
 def _read(archive: zipfile.ZipFile, store: Path) -> dict[str, dict[str, Part]]:
+    """Each study's parts, once all that the archive holds is what it should be."""
     manifest = json.loads(archive.read(MANIFEST))
     found = manifest["format"]
     if found != ARCHIVE_FORMAT:
@@ -158,9 +156,9 @@ def _read(archive: zipfile.ZipFile, store: Path) -> dict[str, dict[str, Part]]:
         )
     names = [str(name) for name in manifest["studies"]]
     for name in names:
-        if name.count("/") != 1:
+        parts = name.split("/")
+        if len(parts) != 2 or not all(NAME_PART.fullmatch(part) for part in parts):
             raise ValueError(f"a study must be called NAME/FILE, but got {name!r}")
-        study_folder(store, name)
     entries = archive.infolist()
     for entry in entries:
         mode = entry.external_attr >> 16
@@ -213,6 +211,8 @@ def _restore(
     archive: zipfile.ZipFile, parts: Mapping[str, Mapping[str, Part]], store: Path, storage_url: str | None
 ) -> None:
     names = list(parts)
+    for name in names:
+        study_folder(store, name)  # a link is refused before a journal is made
     with storage_errors(store):
         storage = open_storage(store, storage_url)
         for name in names:  # who is refused has locked nothing

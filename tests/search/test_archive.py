@@ -288,6 +288,7 @@ def test_bad_archives_are_refused_in_one_line_and_nothing_is_written(
     bad: dict[str, Path | bytes] = {
         "must be a regular file": tmp_path / "nothing.zip",
         "File is not a zip file": whole[:-40],
+        "an archive must be as winnow wrote it, but: [Errno 22]": whole[30:],
         "is damaged": bytes(flipped),
         "an archive must be of format 1, but got 2": changed(
             archived, tmp_path / "a.zip", **{MANIFEST: json.dumps({**manifest, "format": 2})}
@@ -321,7 +322,14 @@ def test_bad_archives_are_refused_in_one_line_and_nothing_is_written(
         code, out, err = shell("restore", str(path), "--store", str(store))
         assert (code, out, err.count("\n")) == (2, "", 1), (rule, err)
         assert rule in err
+        assert str(path) in err
     assert not store.exists()
+    store.mkdir()
+    (store / "studies").symlink_to(tmp_path)
+    code, out, err = shell("restore", str(archived.file), "--store", str(store))
+    assert (code, out) == (1, "")
+    assert err == f"error: a store must hold its files itself, but {store}/studies is a link to {tmp_path}\n"
+    assert [path.name for path in store.iterdir()] == ["studies"]
     code, out, err = shell("archive", "small", "--out", str(archived.file), "--store", str(archived.store))
     assert (code, out, err.count("\n")) == (2, "", 1)
     code, out, err = shell("archive", "nobody", "--store", str(archived.store))
