@@ -7,7 +7,7 @@ command completes it. An MLflow that does not answer, or takes no deletion, leav
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,16 +51,16 @@ def names_to_delete(store: Path, storage_url: str | None, name: str) -> list[str
 
 
 def delete_studies(
-    store: Path, storage_url: str | None, name: str, tracking_uri: str | None, *, leave_runs: bool = False
+    store: Path, storage_url: str | None, names: Sequence[str], tracking_uri: str | None, *, leave_runs: bool = False
 ) -> dict[str, Any]:
-    """Delete a study, or a campaign's; again, it completes what a crash left.
+    """Delete studies; again, it completes what a crash left.
 
     MLflow's runs are deleted as MLflow does it: `mlflow gc` makes it final. A model that its registry has stays.
 
     Args:
         store: folder of the studies.
         storage_url: of another storage than the store's journal.
-        name: of a campaign, or of a study in full.
+        names: of studies, as `names_to_delete` gives them.
         tracking_uri: a server or database; the store's own unless given.
         leave_runs: ask no MLflow, and leave what it has.
 
@@ -69,14 +69,13 @@ def delete_studies(
 
     Raises:
         UsageError: a tracking_uri beside leave_runs.
-        StudyError: there is none, or MLflow never had the runs of one that was shown in MLflow: they are elsewhere.
+        StudyError: MLflow never had the runs of one that was shown in MLflow: they are elsewhere.
         StorageError: the storage failed, or a driver runs one of them.
         TrackingError: MLflow cannot be reached or written; nothing else is deleted.
     """
     if leave_runs and tracking_uri:
         raise UsageError(f"--leave-runs asks no MLflow, but got --tracking-uri {redact(tracking_uri)}")
     uri = tracking_uri or default_tracking_uri(store)
-    names = names_to_delete(store, storage_url, name)
     deleted = []
     with storage_errors(store), driving(store, storage_url, names):
         storage = open_storage(store, storage_url)

@@ -122,7 +122,7 @@ def delete(
             raise UsageError("--yes must be given where nobody can be asked")
         what = "trials and files" if leave_runs else "trials, files and runs in MLflow"
         click.confirm(f"delete {', '.join(names)} with all {what}?", abort=True, err=True)
-    document = delete_studies(store, storage, name, tracking_uri, leave_runs=leave_runs)
+    document = delete_studies(store, storage, names, tracking_uri, leave_runs=leave_runs)
     if as_json:
         print_json(document)
         return

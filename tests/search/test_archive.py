@@ -28,9 +28,9 @@ from search.removal import delete_studies
 from search.replay import replay
 from search.run import run_study
 from search.status import find_studies
-from search.storage import open_storage
+from search.storage import mark_half, open_storage
 from search.sync import sync_studies
-from search.transcript import read_from_storage
+from search.transcript import parse, read_from_storage, write_to_storage
 
 Shell = Callable[..., tuple[int, str, str]]
 
@@ -87,7 +87,7 @@ def test_what_is_restored_is_the_study_bit_for_bit_and_deleted_it_leaves_no_expe
     with pytest.raises(StudyError, match="is there already"):
         restore_studies(archived.file, store, None)
     assert archived.files(store) == archived.files(archived.store)
-    delete_studies(store, None, "small", None)
+    delete_studies(store, None, [archived.name], None)
     client = MlflowClient(default_tracking_uri(store))
     assert [found.name for found in client.search_experiments()] == ["Default"]
     restore_studies(archived.file, store, None)
@@ -183,7 +183,7 @@ def test_a_deletion_that_died_is_completed_and_leaves_nothing_but_registered_mod
     with monkeypatch.context() as patched:
         patched.setattr(search.removal, "delete_from_storage", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            delete_studies(store, None, "small", None)
+            delete_studies(store, None, [archived.name], None)
     words = ["--store", str(store)]
     assert shell("status", *words)[:2] == (0, "")
     assert "there is no study 'small'" in shell("sync", "small", *words)[2]
@@ -219,7 +219,7 @@ def test_an_mlflow_that_does_not_answer_or_takes_no_deletion_leaves_the_study_wh
         assert archived.files(store) == archived.files(archived.store)
     proxy.close()
     assert_mlflow_equals_storage(server.uri, study, store)
-    [entry] = delete_studies(store, None, "small", server.uri)["studies"]
+    [entry] = delete_studies(store, None, [archived.name], server.uri)["studies"]
     assert entry["runs"] == 1 + 4 + len(archived.held(archived.store)["references"]["trials"])
 
 
@@ -252,6 +252,27 @@ def test_a_study_that_was_shown_elsewhere_stays_until_its_server_is_named_or_its
     restore_studies(archived.file, store, None)  # a copy, whose runs went with the original's
     code, out, err = shell(*words, "--tracking-uri", f"sqlite:///{other}")
     assert (code, out, err) == (0, f"deleted {study.name}, and 0 runs in MLflow\n", "")
+
+
+def test_what_is_deleted_is_what_was_confirmed_and_no_study_that_was_made_meanwhile(
+    archived: Archived, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, later = tmp_path / "elsewhere", "small/later"
+    restore_studies(archived.file, store, None)
+    asked = []
+
+    def confirm(text: str, **options: Any) -> bool:
+        asked.append(text)
+        write_to_storage(open_storage(store, None), later, parse(archived.held(archived.store)))
+        mark_half(open_storage(store, None), later, "")
+        return True
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.confirm", confirm)
+    assert shell("delete", "small", "--leave-runs", "--store", str(store))[::2] == (0, "")
+    assert len(asked) == 1
+    assert later not in asked[0]
+    assert [study.name for study in find_studies(store, None, "small")] == [later]
 
 
 def test_what_is_run_is_neither_archived_nor_deleted(archived: Archived, tmp_path: Path, shell: Shell) -> None:
