@@ -254,6 +254,21 @@ def test_a_study_that_was_shown_elsewhere_stays_until_its_server_is_named_or_its
     assert (code, out, err) == (0, f"deleted {study.name}, and 0 runs in MLflow\n", "")
 
 
+def test_copies_on_one_server_are_one_run_which_goes_with_either_and_comes_back_by_a_sync(
+    archived: Archived, tmp_path: Path
+) -> None:
+    uri, stores = f"sqlite:///{tmp_path}/shared.db", (tmp_path / "one", tmp_path / "two")
+    for store in stores:
+        restore_studies(archived.file, store, None)
+        sync_studies(store, None, "small", uri)
+    [kept] = find_studies(stores[1], None, "small")
+    assert_mlflow_equals_storage(uri, kept, stores[1])
+    delete_studies(stores[0], None, [archived.name], uri)
+    assert MlflowClient(uri).get_experiment_by_name("small") is None
+    sync_studies(stores[1], None, "small", uri)
+    assert_mlflow_equals_storage(uri, kept, stores[1])
+
+
 def test_what_is_deleted_is_what_was_confirmed_and_no_study_that_was_made_meanwhile(
     archived: Archived, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
