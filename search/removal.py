@@ -142,7 +142,9 @@ def _asking(uri: str) -> Iterator[None]:
         yield
     except Exception as error:  # of MLflow, its database, its transport: it has no class for all of them
         what = f"{type(error).__name__}: {first_line(error)[:200]}"
-        raise TrackingError(f"MLflow at {redact(uri)} must be there to delete its runs, but: {what}") from error
+        raise TrackingError(
+            f"MLflow at {redact(uri)} must be there to delete its runs, or --leave-runs be given, but: {what}"
+        ) from error
 
 
 def _reach(uri: str) -> MlflowClient | None:
