@@ -194,7 +194,7 @@ def test_the_store_and_mlflow_keep_the_verdict_once(spec: StudySpec, judged: Val
 def test_a_verdict_replaces_that_of_its_own_store_alone(judged: Validation, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/shared.db"
     client = connect(uri)
-    experiment = open_experiment(client, None, "judged")
+    experiment = open_experiment(client, tmp_path, "judged")
     older = client.create_run(experiment, tags={"winnow.role": "validation"}).info.run_id
     ours, theirs = (StoreSettings(store=tmp_path / name, tracking_uri=uri) for name in ("ours", "theirs"))
     changed = Validation({**judged, "settings": judged["settings"][:1]})
