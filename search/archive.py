@@ -6,20 +6,22 @@ a study's folder, and nothing in it is a link.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from search.errors import StorageError, StudyError, UsageError, first_line
-from search.folder import empty_folder, is_of_lock, study_folder
+from search.folder import NAME_PART, empty_folder, is_of_lock, study_folder
 from search.journal import grouped
 from search.lock import driving
 from search.status import find_studies
@@ -34,9 +36,12 @@ MANIFEST, TRANSCRIPT, FILES = "archive.json", "storage.json", "files"
 
 DAMAGES = (
     zipfile.BadZipFile, zlib.error, EOFError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
-    RuntimeError,
+    RuntimeError, OSError,
 )  # fmt: skip
-"""What a file raises that is no archive, or a damaged one; a RuntimeError where it is encrypted."""
+"""What a file raises that is no archive, or a damaged one: encrypted (RuntimeError), offsets outside it (OSError)."""
+
+NAME_BYTES, PATH_BYTES = 255, 4095
+"""Of a file's or folder's name, and of its path, at most: what Linux takes."""
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of compression: what others raise on damage is not among `DAMAGES`."""
@@ -79,7 +84,9 @@ def archive_studies(store: Path, storage_url: str | None, name: str, out: Path |
                 for full in names:
                     archive.writestr(f"studies/{full}/{TRANSCRIPT}", json.dumps(read_from_storage(storage, full)))
                     num_files[full] = _add_files(archive, study_folder(store, full), full)
+            _to_disk(partial)
             partial.rename(out)
+            _to_disk(out.parent)
         except OSError as error:
             raise StorageError(f"{out} must be a file that can be written, but: {error}") from error
         finally:
@@ -99,12 +106,15 @@ def restore_studies(file: Path, store: Path, storage_url: str | None) -> dict[st
     Raises:
         UsageError: there is no such file, it is damaged, or another version of winnow wrote it.
         StudyError: a study is there already.
-        StorageError: the store cannot be written.
+        StorageError: the file cannot be read, or the store not written.
     """
     if not file.is_file():
         raise UsageError(f"{file}: an archive must be a regular file")
-    with _opened(file) as archive:
-        parts = _read_checked(archive, file, store)
+    with _reading(file):
+        opened = zipfile.ZipFile(file)
+    with opened as archive:
+        with _reading(file):
+            parts = _read(archive, store)
         _restore(archive, parts, store, storage_url)
     return {"file": str(file), "studies": [{"study": name} for name in parts]}
 
@@ -123,28 +133,21 @@ def _add_files(archive: zipfile.ZipFile, folder: Path, name: str) -> int:
     return len(kept)
 
 
-def _opened(file: Path) -> zipfile.ZipFile:
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Turn what reading an archive raises into errors that name it."""
     try:
-        return zipfile.ZipFile(file)
-    except DAMAGES as error:
-        raise _damaged(file, error) from error
-
-
-def _damaged(file: Path, error: Exception) -> UsageError:
-    return UsageError(f"{file}: an archive must be as winnow wrote it, but: {first_line(error)}")
-
-
-def _read_checked(archive: zipfile.ZipFile, file: Path, store: Path) -> dict[str, dict[str, Part]]:
-    """Each study's parts, once all that the archive holds is what it should be."""
-    try:
-        return _read(archive, store)
-    except UsageError as error:  # of its format, or a study's name or format
+        yield
+    except UsageError as error:  # of its format, or a study's
         raise UsageError(f"{file}: {error}") from error
     except DAMAGES as error:
-        raise _damaged(file, error) from error
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise StorageError(f"{file} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{file}: an archive must be as winnow wrote it, but: {first_line(error)}") from error
 
 
 def _read(archive: zipfile.ZipFile, store: Path) -> dict[str, dict[str, Part]]:
+    """Each study's parts, once all that the archive holds is what it should be."""
     manifest = json.loads(archive.read(MANIFEST))
     found = manifest["format"]
     if found != ARCHIVE_FORMAT:
@@ -153,19 +156,17 @@ def _read(archive: zipfile.ZipFile, store: Path) -> dict[str, dict[str, Part]]:
         )
     names = [str(name) for name in manifest["studies"]]
     for name in names:
-        if name.count("/") != 1:
+        parts = name.split("/")
+        if len(parts) != 2 or not all(NAME_PART.fullmatch(part) for part in parts):
             raise ValueError(f"a study must be called NAME/FILE, but got {name!r}")
-        study_folder(store, name)
     entries = archive.infolist()
-    known = {MANIFEST, *(f"studies/{name}/{TRANSCRIPT}" for name in names)}
     for entry in entries:
         mode = entry.external_attr >> 16
         if entry.is_dir() or (stat.S_IFMT(mode) not in (0, stat.S_IFREG)):
             raise ValueError(f"{entry.filename!r} must be a regular file")
         if entry.compress_type not in METHODS:
             raise ValueError(f"{entry.filename!r} must be deflated")
-        if entry.filename not in known:
-            _place_of(entry.filename, names)
+    _refuse_unwritable([store / "studies" / name / place for _, name, place in _files_of(archive, names)])
     if len({entry.filename for entry in entries}) < len(entries):
         raise ValueError("two files have one name")
     torn = archive.testzip()
@@ -174,14 +175,34 @@ def _read(archive: zipfile.ZipFile, store: Path) -> dict[str, dict[str, Part]]:
     return {name: parse(json.loads(archive.read(f"studies/{name}/{TRANSCRIPT}"))) for name in names}
 
 
-def _place_of(entry: str, names: list[str]) -> tuple[str, PurePosixPath]:
+def _files_of(archive: zipfile.ZipFile, names: Sequence[str]) -> Iterator[tuple[zipfile.ZipInfo, str, PurePosixPath]]:
+    """What goes into studies' folders, each with its study and its place there."""
+    known = {MANIFEST, *(f"studies/{name}/{TRANSCRIPT}" for name in names)}
+    for entry in archive.infolist():
+        if entry.filename not in known:
+            yield entry, *_place_of(entry.filename, names)
+
+
+def _refuse_unwritable(paths: Sequence[Path]) -> None:
+    """Refuse what no file system of Linux would take, half-way through."""
+    files = set(paths)
+    for path in paths:
+        if any(len(os.fsencode(part)) > NAME_BYTES for part in path.parts):
+            raise ValueError(f"a name of a file must have at most {NAME_BYTES} bytes, but got {path.name!r}")
+        if len(os.fsencode(path)) > PATH_BYTES:
+            raise ValueError(f"a path must have at most {PATH_BYTES} bytes, but got {str(path)!r}")
+        if not files.isdisjoint(path.parents):
+            raise ValueError(f"a folder must not have the name of a file, but got {path.parent.name!r}")
+
+
+def _place_of(entry: str, names: Sequence[str]) -> tuple[str, PurePosixPath]:
     """The study that a file belongs to, and where in its folder it goes."""
     for name in names:
         begin = f"studies/{name}/{FILES}/"
         if entry.startswith(begin):
             parts = entry.removeprefix(begin).split("/")
             is_plain = entry.isprintable() and "\\" not in entry and not {"", ".", ".."} & set(parts)
-            if is_plain and not is_of_lock(PurePosixPath(*parts)):
+            if is_plain and not is_of_lock(PurePosixPath(parts[0])):
                 return name, PurePosixPath(*parts)
     raise ValueError(f"{entry!r} belongs to no study's folder")
 
@@ -190,29 +211,31 @@ def _restore(
     archive: zipfile.ZipFile, parts: Mapping[str, Mapping[str, Part]], store: Path, storage_url: str | None
 ) -> None:
     names = list(parts)
+    for name in names:
+        study_folder(store, name)  # a link is refused before a journal is made
     with storage_errors(store):
         storage = open_storage(store, storage_url)
-        for name in names:
-            refuse_known(storage, name)
+        for name in names:  # who is refused has locked nothing
+            _refuse_filled(study_folder(store, name), name, is_half=refuse_known(storage, name))
         with driving(store, storage_url, names):
             for name in names:
-                is_half = refuse_known(storage, name)
-                _make_room(study_folder(store, name), name, is_half=is_half)
+                _refuse_filled(study_folder(store, name), name, is_half=refuse_known(storage, name))
+            for name in names:
+                empty_folder(study_folder(store, name))
                 with grouped(storage):
                     write_to_storage(storage, name, parts[name])
-            for entry in archive.infolist():
-                if not entry.filename.endswith(f"/{TRANSCRIPT}") and entry.filename != MANIFEST:
-                    name, place = _place_of(entry.filename, names)
-                    _extract(archive, entry, study_folder(store, name) / place)
+            for entry, name, place in _files_of(archive, names):
+                _extract(archive, entry, study_folder(store, name) / place)
+            for name in names:
+                _folders_to_disk(study_folder(store, name), store)
             for name in names:
                 mark_half(storage, name, "")
 
 
-def _make_room(folder: Path, name: str, *, is_half: bool) -> None:
-    has_files = any(not is_of_lock(path.relative_to(folder)) for path in folder.iterdir())
+def _refuse_filled(folder: Path, name: str, *, is_half: bool) -> None:
+    has_files = any(not is_of_lock(path.relative_to(folder)) for path in folder.glob("*"))
     if has_files and not is_half:  # of a study in another storage
         raise StudyError(f"the folder {folder} must be empty to restore {name!r}, but is not")
-    empty_folder(folder)
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
@@ -220,5 +243,25 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> No
         path.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry) as source, path.open("wb") as target:
             shutil.copyfileobj(source, target)
+        _to_disk(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _folders_to_disk(folder: Path, store: Path) -> None:
+    """A study's folder, those in it, and those above it up to the store: a file has its name from them."""
+    inner = [Path(path) for path, _, _ in os.walk(folder)]
+    try:
+        for path in (*inner, folder.parent, folder.parent.parent, store):
+            _to_disk(path)
+    except OSError as error:
+        raise StorageError(f"the store {store} cannot be written: {error.strerror}") from error
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would outlast a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -24,6 +24,9 @@ CROP_PATTERN = r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,2}"
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """Names become folders of the store, parts of study names and MLflow experiments."""
 
+MLFLOWS_OWN = "Default"
+"""The experiment that each MLflow has, for runs of anybody's."""
+
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 
 LABEL_PATTERN = rf"(?:[A-Za-z0-9.-]+/)?{_LABEL}=!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))"
@@ -250,6 +253,8 @@ class StudySpec(_Section):
     def _stays_in_the_store(cls, name: str | None) -> str | None:
         if name is not None and not re.fullmatch(NAME_PATTERN, name):
             raise ValueError("a name must begin with a letter or digit and hold only those, '.', '_' and '-'")
+        if name == MLFLOWS_OWN:
+            raise ValueError(f"a name must not be {MLFLOWS_OWN}, which is MLflow's own experiment")
         return name
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from search.config import MLFLOWS_OWN
 from trainers.checkpoint import PARTIAL
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -59,7 +60,7 @@ def newest_experiment(store: Path) -> tuple[str, frozenset[str]] | None:
     from mlflow import MlflowClient
 
     found = MlflowClient(default_tracking_uri(store)).search_experiments(order_by=["last_update_time DESC"])
-    campaigns = [experiment for experiment in found if experiment.name != "Default"]
+    campaigns = [experiment for experiment in found if experiment.name != MLFLOWS_OWN]
     return (str(campaigns[0].experiment_id), frozenset(campaigns[0].tags)) if campaigns else None
 
 

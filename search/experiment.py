@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 from search.answer import VARIED
 from search.connection import runs_of
 from search.logged_model import is_refusal
-from search.notes import OLD_EXPERIMENT_LIMIT, ShownStudy, campaign_note
+from search.notes import NOTE, OLD_EXPERIMENT_LIMIT, ShownStudy, campaign_note
 from search.preset_views import preset_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
-
-NOTE = "mlflow.note.content"
-"""MLflow's tag of a description."""
 
 
 def show_campaign(client: MlflowClient, experiment_id: str, *, only_first: bool = False) -> None:

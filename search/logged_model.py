@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from search.notes import NOTE
 from search.winner_model import EXAMPLE_POINTS, WinnerModel, write_model_folder
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ DIGEST = "winnow.digest"
 
 VERSIONS = "mlflow.modelVersions"
 """Tag that MLflow gives to models that its registry refers to."""
-
-NOTE = "mlflow.note.content"
-"""Tag: what MLflow shows as a description, Markdown."""
 
 MODEL_TYPE = "implicit neural representation"
 

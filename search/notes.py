@@ -27,6 +27,9 @@ from search.ui_links import artifact_link, picture_link, run_link, view_link
 if TYPE_CHECKING:
     from search.view import StudyView
 
+NOTE = "mlflow.note.content"
+"""MLflow's tag of a description."""
+
 RUN_LIMIT, EXPERIMENT_LIMIT, OLD_EXPERIMENT_LIMIT = 7900, 19_500, 4900
 """Characters: MLflow holds 8,000 of a run's tag and 20,000 of an experiment's, of which older servers take 5,000."""
 

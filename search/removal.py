@@ -1,19 +1,19 @@
 """Delete studies: their runs in MLflow, their files, and, last of all, what storage holds of them.
 
 A study is marked before anything of it goes. So what a crash leaves is shown by nobody and run by nobody, and the same
-command completes it.
+command completes it. An MLflow that does not answer, or takes no deletion, leaves the study as it is.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.connection import connect, default_tracking_uri
-from search.errors import StorageError, StudyError, TrackingError, first_line, redact
+from search.connection import connect, default_tracking_uri, runs_of
+from search.errors import StorageError, StudyError, TrackingError, UsageError, first_line, redact
 from search.experiment import show_campaign
 from search.folder import LOCK, empty_folder, is_of_lock, study_folder
 from search.lock import driving
@@ -50,39 +50,66 @@ def names_to_delete(store: Path, storage_url: str | None, name: str) -> list[str
     return names
 
 
-def delete_studies(store: Path, storage_url: str | None, name: str, tracking_uri: str | None) -> dict[str, Any]:
-    """Delete a study, or a campaign's; again, it completes what a crash left.
+def delete_studies(
+    store: Path, storage_url: str | None, names: Sequence[str], tracking_uri: str | None, *, leave_runs: bool = False
+) -> dict[str, Any]:
+    """Delete studies; again, it completes what a crash left.
 
     MLflow's runs are deleted as MLflow does it: `mlflow gc` makes it final. A model that its registry has stays.
+
+    Args:
+        store: folder of the studies.
+        storage_url: of another storage than the store's journal.
+        names: of studies, as `names_to_delete` gives them.
+        tracking_uri: a server or database; the store's own unless given.
+        leave_runs: ask no MLflow, and leave what it has.
 
     Returns:
         The document that `winnow delete --json` prints.
 
     Raises:
-        StudyError: there is none.
+        UsageError: a tracking_uri beside leave_runs.
+        StudyError: MLflow never had the runs of one that was shown in MLflow: they are elsewhere.
         StorageError: the storage failed, or a driver runs one of them.
         TrackingError: MLflow cannot be reached or written; nothing else is deleted.
     """
+    if leave_runs and tracking_uri:
+        raise UsageError(f"--leave-runs asks no MLflow, but got --tracking-uri {redact(tracking_uri)}")
     uri = tracking_uri or default_tracking_uri(store)
-    names = names_to_delete(store, storage_url, name)
     deleted = []
     with storage_errors(store), driving(store, storage_url, names):
         storage = open_storage(store, storage_url)
+        known = all_names(storage)
+        with _asking(uri):
+            client = None if leave_runs else _reach(uri)
+            is_shown = {full: leave_runs or _has_had(client, full, known.get(full, {})) for full in names}
         for full in names:
-            facts = all_names(storage).get(full)
+            if not is_shown[full]:
+                raise StudyError(
+                    f"--tracking-uri must name the MLflow that has the runs of {full}, but {redact(uri)} never had "
+                    "them: --leave-runs deletes the rest all the same"
+                )
+        for full in names:
+            facts = known.get(full)
             num_runs = 0
             if facts is not None:
                 mark_half(storage, full, "deleted")
-                num_runs = _delete_runs(uri, store, full.split("/")[0], str(facts.get("id", "")))
+                try:
+                    with _asking(uri):
+                        for _ in _runs_deleted(client, full, facts):
+                            num_runs += 1
+                except TrackingError:
+                    if not num_runs:
+                        mark_half(storage, full, str(facts.get(HALF, "")))
+                    raise
             try:
                 empty_folder(study_folder(store, full))
                 delete_from_storage(storage, full)
                 _remove(study_folder(store, full))
             except OSError as error:
                 raise StorageError(f"the files of {full} cannot be deleted: {error}") from error
-            was_shown = facts is not None and "mlflow_run_id" in facts and not facts.get(HALF)
-            deleted.append({"study": full, "runs": num_runs, "lacks_runs": was_shown and not num_runs})
-    return {"tracking_uri": redact(uri), "studies": deleted}
+            deleted.append({"study": full, "runs": num_runs})
+    return {"tracking_uri": None if leave_runs else redact(uri), "studies": deleted}
 
 
 def _named(known: Iterator[str] | list[str] | dict[str, Any], name: str) -> list[str]:
@@ -109,29 +136,56 @@ def _remove(folder: Path) -> None:
             shutil.rmtree(campaign)
 
 
-def _delete_runs(uri: str, store: Path, campaign: str, study_id: str) -> int:
-    """How many runs MLflow had of a study."""
-    if uri == default_tracking_uri(store) and not (store / "mlflow.db").exists():
-        return 0
+@contextmanager
+def _asking(uri: str) -> Iterator[None]:
     try:
-        client = connect(uri)
-        experiment = client.get_experiment_by_name(campaign)
-        if experiment is None or experiment.lifecycle_stage == "deleted" or not study_id:
-            return 0
-        return _delete_from(client, str(experiment.experiment_id), campaign, study_id)
+        yield
     except Exception as error:  # of MLflow, its database, its transport: it has no class for all of them
         what = f"{type(error).__name__}: {first_line(error)[:200]}"
-        raise TrackingError(f"MLflow at {redact(uri)} must be there to delete its runs, but: {what}") from error
+        raise TrackingError(
+            f"MLflow at {redact(uri)} must be there to delete its runs, or --leave-runs be given, but: {what}"
+        ) from error
 
 
-def _delete_from(client: MlflowClient, experiment: str, campaign: str, study_id: str) -> int:
+def _reach(uri: str) -> MlflowClient | None:
+    """A client of an MLflow that answers; None for a file that is not there: a deletion makes no database."""
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///").partition("?")[0]).exists():
+        return None
+    client = connect(uri)
+    client.search_experiments(max_results=1)
+    return client
+
+
+def _has_had(client: MlflowClient | None, name: str, facts: Mapping[str, Any]) -> bool:
+    """Whether MLflow has a study's run, or had it, if a session showed the study anywhere; what is half gone may be."""
+    if not facts.get("mlflow_run_id") or facts.get(HALF):
+        return True
+    if client is None:
+        return False
+    from mlflow.entities import ViewType
+
+    # A deletion that left an experiment empty renamed it.
+    experiments = client.search_experiments(ViewType.ALL, filter_string=f"name LIKE '{name.split('/')[0]}%'")
+    ids = [str(experiment.experiment_id) for experiment in experiments]
+    own = f"tags.`winnow.id` = '{facts['id']}'"
+    return bool(ids and client.search_runs(ids, own, ViewType.ALL, max_results=1))
+
+
+def _runs_deleted(client: MlflowClient | None, name: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Delete what MLflow has of a study; each run once it is deleted."""
+    campaign, study_id = name.split("/")[0], str(facts.get("id", ""))
+    experiment = client.get_experiment_by_name(campaign) if client else None
+    if client and experiment and experiment.lifecycle_stage != "deleted" and study_id:
+        yield from _deleted_from(client, str(experiment.experiment_id), campaign, study_id)
+
+
+def _deleted_from(client: MlflowClient, experiment: str, campaign: str, study_id: str) -> Iterator[str]:
     """The children before their parent, by which they are found; then the experiment, if nothing is left in it."""
-    num_runs = 0
-    for parent in list(_runs(client, experiment, f"tags.`winnow.id` = '{study_id}'")):
-        children = list(_runs(client, experiment, f"tags.`mlflow.parentRunId` = '{parent}'"))
-        for run_id in (*children, parent):
-            client.delete_run(run_id)
-        num_runs += 1 + len(children)
+    for parent in list(runs_of(client, experiment, f"tags.`winnow.id` = '{study_id}'")):
+        children = runs_of(client, experiment, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+        for run in (*children, parent):
+            client.delete_run(run.info.run_id)
+            yield str(run.info.run_id)
     for model in models_of(client, experiment, study_id):
         if not is_registered(model):
             client.delete_logged_model(model.model_id)
@@ -142,14 +196,3 @@ def _delete_from(client: MlflowClient, experiment: str, campaign: str, study_id:
         client.delete_experiment(experiment)
     else:
         show_campaign(client, experiment)
-    return num_runs
-
-
-def _runs(client: MlflowClient, experiment: str, condition: str) -> Iterator[str]:
-    token = None
-    while True:
-        page = client.search_runs([experiment], condition, page_token=token)
-        yield from (str(run.info.run_id) for run in page)
-        token = page.token
-        if not token:
-            return

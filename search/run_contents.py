@@ -67,7 +67,7 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
     metrics = {**answer_metrics(summary), **confirmed_metrics(best.get("confirmed"))}  # shown in this order
     metrics |= {"psnr_db": best.get("psnr_db"), "held_psnr_db": best.get("held_psnr_db"), **best.get("metrics", {})}
     for name, reference in summary["references"].items():
-        metrics[_metric_name(f"regret_db_{name}")] = reference["regret_db"]
+        metrics[metric_name(f"regret_db_{name}")] = reference["regret_db"]
     metrics |= {f"num_{state}": float(count) for state, count in summary["trials"].items()}
     return metrics | {f"wall_seconds_{phase}": seconds for phase, seconds in summary["wall_seconds"].items()}
 
@@ -144,6 +144,6 @@ def to_ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _metric_name(text: str) -> str:
+def metric_name(text: str) -> str:
     """`text` with what MLflow refuses in names replaced: users name spaces and heuristics as they like."""
     return re.sub(r"[^\w\-. :/]", "_", text)

@@ -21,9 +21,9 @@ from search.answer import ANSWER_TAGS, VARIED
 from search.connection import runs_of
 from search.dataset import SignalDataset
 from search.errors import first_line
-from search.experiment import NOTE, show_campaign
+from search.experiment import show_campaign
 from search.logged_model import bring_up_model, is_refusal
-from search.notes import study_note
+from search.notes import NOTE, study_note
 from search.record import Record
 from search.references import reference_key
 from search.run_contents import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import time
 from collections import Counter
@@ -12,6 +13,10 @@ from pathlib import Path
 
 SAMPLE_SECONDS = 10.0
 """Between two samples of a worker, at least."""
+
+
+LATEST = 253_402_300_800.0
+"""The end of the year 9999, in seconds since the epoch: MLflow holds times as whole milliseconds, and not any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +149,8 @@ def _lines(text: str) -> Iterator[tuple[str, float, float]]:
             worker, at = int(found["worker"]), float(found["at"])
             values = {name: float(found[name]) for name in METRICS if found[name] is not None}
         except (ValueError, TypeError, KeyError, OverflowError):
+            continue
+        if not (0 <= at < LATEST and all(map(math.isfinite, values.values()))):
             continue
         for name, value in values.items():
             yield f"system/worker-{worker}/{METRICS[name]}", value, at

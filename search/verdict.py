@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from search.config import StoreSettings
 from search.connection import artifact_folder, connect, default_tracking_uri
 from search.errors import StorageError, first_line
+from search.notes import NOTE, escape
 from search.result import Result
+from search.run_contents import metric_name
 from search.study_runs import open_experiment
 from search.validation_table import behind_leader
 from trainers.checkpoint import write_atomically
@@ -22,7 +26,11 @@ if TYPE_CHECKING:
 FOLDER = "verdicts"
 """In the store."""
 
+ID = "id"
+"""File in it, made on first use: 32 hexadecimal digits by which MLflow tells the verdicts of stores apart."""
+
 ROLE = "winnow.role"
+STORE = "winnow.store"
 DIGEST = "winnow.digest"
 
 
@@ -45,13 +53,15 @@ def keep(result: Result, name: str, role: str, settings: StoreSettings, say: Cal
     files = [stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")]
     content = (json.dumps(result, indent=2) + "\n").encode()
     try:
+        store_id = _store_id(stem.with_name(ID))
         write_atomically(files[0], content)
         result.plot().savefig(files[1], dpi=150)
     except OSError as error:
         raise StorageError(f"the store {settings.store} must be a writable folder, but: {error}") from error
     uri = settings.tracking_uri or default_tracking_uri(settings.store)
     try:
-        _log(connect(uri), artifact_folder(uri, settings.store), result, name, role, content, files)
+        tags = {ROLE: role, STORE: store_id}
+        _log(connect(uri), artifact_folder(uri, settings.store), result, name, tags, content, files)
     except Exception as error:  # MLflow is a view: whatever it raises, the verdict stands
         say(f"warning: MLflow does not show this {role} ({type(error).__name__}: {first_line(error)[:200]})")
     say(f"picture: {files[1]}")
@@ -62,17 +72,18 @@ def _log(
     artifacts: Path | None,
     result: Result,
     name: str,
-    role: str,
+    tags: Mapping[str, str],
     content: bytes,
     files: Sequence[Path],
 ) -> None:
-    """One run a role; one that says the same is left as it is, another is replaced."""
+    """One run a role and store; one that says the same is left as it is, another is replaced."""
     experiment = open_experiment(client, artifacts, name)
     digest = hashlib.sha256(content).hexdigest()[:16]
-    known = list(client.search_runs([experiment], f"tags.`{ROLE}` = '{role}'"))
+    own = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    known = list(client.search_runs([experiment], own))
     if any(run.data.tags.get(DIGEST) == digest and run.info.status == "FINISHED" for run in known):
         return
-    run = client.create_run(experiment, run_name=role, tags={ROLE: role, "mlflow.note.content": _note(result)})
+    run = client.create_run(experiment, run_name=tags[ROLE], tags={**tags, NOTE: _note(result)})
     for key, value in _metrics(result):
         client.log_metric(run.info.run_id, key, value)
     for path in files:
@@ -81,6 +92,15 @@ def _log(
     client.set_terminated(run.info.run_id)
     for old in known:
         client.delete_run(old.info.run_id)
+
+
+def _store_id(path: Path) -> str:
+    if not path.exists():
+        write_atomically(path, f"{uuid4().hex}\n".encode())
+    found = path.read_text(encoding="utf-8", errors="replace").strip()
+    if not re.fullmatch("[0-9a-f]{32}", found):  # MLflow is asked for it
+        raise StorageError(f"{path} must hold 32 hexadecimal digits, but got {found[:40]!r}")
+    return found
 
 
 def _settings(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -94,9 +114,9 @@ def _metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for setting in _settings(result):
         size = f"n{setting['samples']}-w{setting['width']}"
         for name, entry in setting["heuristics"].items():
-            yield f"{size}/{name}/regret_db", entry["mean_regret_db"]
+            yield metric_name(f"{size}/{name}/regret_db"), entry["mean_regret_db"]
         for name, entry in setting["scores"].items():
-            yield f"{size}/{name}/spearman", entry["spearman"]
+            yield metric_name(f"{size}/{name}/spearman"), entry["spearman"]
     yield from ((key, value) for key, value in result.items() if isinstance(value, float))
 
 
@@ -109,12 +129,12 @@ def _note(result: Mapping[str, Any]) -> str:
             f"**{setting['signals']} signals, {setting['samples']:,} samples, width {setting['width']}, "
             f"{setting['regime']}**: regret, found point minus heuristic, dB, on {setting['seeds']} fresh seeds",
             "",
-            f"| heuristic | mean | 95 % interval | worse than {leader}, same seeds | 95 % interval |",
+            f"| heuristic | mean | 95 % interval | worse than {escape(leader)}, same seeds | 95 % interval |",
             "| --- | --- | --- | --- | --- |",
         ]
         for name, entry in setting["heuristics"].items():
             pairs = [(entry["mean_regret_db"], entry["ci95_db"]), *([behind[name]] if name in behind else [])]
             cells = [f"{mean:+.1f} | {', '.join(f'{end:.1f}' for end in ends or ())}" for mean, ends in pairs]
-            lines.append(f"| {' | '.join([name, *cells])} |")
+            lines.append(f"| {' | '.join([escape(name), *cells])} |")
         lines.append("")
     return "\n".join(lines)

@@ -99,11 +99,20 @@ def restore(file: Path, store: Path, storage: str | None, as_json: bool) -> None
 @click.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="do not ask")
+@click.option("--leave-runs", is_flag=True, help="ask no MLflow, and leave what it has")
 @tracking_option
 @store_option
 @storage_option
 @json_option
-def delete(name: str, yes: bool, tracking_uri: str | None, store: Path, storage: str | None, as_json: bool) -> None:
+def delete(
+    name: str,
+    yes: bool,
+    leave_runs: bool,
+    tracking_uri: str | None,
+    store: Path,
+    storage: str | None,
+    as_json: bool,
+) -> None:
     """Delete a study, or a campaign: what storage, store and MLflow hold of it; registered models stay."""
     from search.removal import delete_studies, names_to_delete
 
@@ -111,16 +120,15 @@ def delete(name: str, yes: bool, tracking_uri: str | None, store: Path, storage:
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("--yes must be given where nobody can be asked")
-        click.confirm(f"delete {', '.join(names)} with all trials, files and runs in MLflow?", abort=True, err=True)
-    document = delete_studies(store, storage, name, tracking_uri)
-    for entry in document["studies"]:
-        if entry["lacks_runs"]:
-            where = f"{document['tracking_uri']} had no run of {entry['study']}"
-            click.echo(f"warning: MLflow at {where}: is it on another server (--tracking-uri)?", err=True)
-        if not as_json:
-            click.echo(f"deleted {entry['study']}, and {entry['runs']} runs in MLflow")
+        what = "trials and files" if leave_runs else "trials, files and runs in MLflow"
+        click.confirm(f"delete {', '.join(names)} with all {what}?", abort=True, err=True)
+    document = delete_studies(store, storage, names, tracking_uri, leave_runs=leave_runs)
     if as_json:
         print_json(document)
+        return
+    for entry in document["studies"]:
+        runs = "MLflow was not asked" if leave_runs else f"and {entry['runs']} runs in MLflow"
+        click.echo(f"deleted {entry['study']}, {runs}")
 
 
 @click.command()

@@ -12,10 +12,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from search.answer import ANSWER_TAGS, FOUND
-from search.experiment import NOTE
 from search.folder import study_folder
 from search.logged_model import DIGEST, is_registered, models_of
-from search.notes import escape, study_note
+from search.notes import NOTE, escape, study_note
 from search.preset_views import STUDIES, TAG, TRIALS
 from search.run_contents import RUN_STATUS, has_dataset, is_same, params_of
 from search.storage import StudyStorage

@@ -359,6 +359,7 @@ CASES |= {
     "a name in letters of elsewhere": (of_bright("--name", "größe"), "a name must begin with a letter or digit"),
     "a name with a line's end": (of_bright("--name", "a\n"), "a name must begin with a letter or digit"),
     "a name of two parts": (of_bright("--name", "a/b"), "a name must begin with a letter or digit"),
+    "a name of MLflow's": (of_bright("--name", "Default"), "a name must not be Default, which is MLflow's own"),
     "a name of dots": (of_bright("--name", ".."), "a name must begin with a letter or digit"),
     "a name too long": (of_bright("--name", "a" * 81), "a name must begin with a letter or digit"),
     "held-out samples of a fit": (of_bright("--objective", "both", "--task", "fit"), "needs a task that holds samples"),

@@ -20,8 +20,9 @@ from mlflow_server import MlflowServer
 from search.config import StudySpec
 from search.connection import default_tracking_uri
 from search.errors import Interrupted
-from search.experiment import NOTE, show_campaign
+from search.experiment import show_campaign
 from search.folder import LOCK, study_folder
+from search.notes import NOTE
 from search.run import run_study
 from search.status import find_studies
 from search.storage import StudyStorage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -52,8 +53,22 @@ def test_samples_come_back_by_metric_and_worker_though_a_line_is_torn(tmp_path: 
         ("worker-0/cpu_utilization_percentage", 3.0, 1),
     ]
     assert [entry for entry in found if "gpu" in entry[0]] == [("worker-1/gpu_utilization_percentage", 2.0, 0)]
-    path.write_bytes(path.read_bytes() + b'[]\n{"worker": 0, "at": 1e999}\n\xff\n')
+    path.write_bytes(path.read_bytes() + b"[]\n{}\n\xff\n")
     assert len(read_usage(path)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ['"at": 1e999', '"at": NaN', '"at": 1e300', '"at": -1.0', '"cpu_percent": Infinity', '"memory_mb": -1e999'],
+)
+def test_a_whole_line_with_a_number_that_mlflow_cannot_hold_is_left_out(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / USAGE
+    append_usage(path, 0, usage(1.0))
+    whole = path.read_text()
+    key = broken.partition(":")[0]
+    path.write_text(whole + re.sub(f"{key}: [0-9.]+", broken, whole) + whole)
+    assert broken in path.read_text()
+    assert [(sample.at, sample.step) for sample in read_usage(path)] == [(1.0, 0), (1.0, 0), (1.0, 1), (1.0, 1)]
 
 
 def test_a_study_that_was_asked_shows_it_and_a_sync_elsewhere_shows_the_same(

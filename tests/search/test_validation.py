@@ -15,17 +15,19 @@ from mlflow import MlflowClient
 from mlflow_server import free_port
 from rich.table import Table
 
-from search.config import StudySpec
-from search.connection import default_tracking_uri
+from search.config import StoreSettings, StudySpec
+from search.connection import connect, default_tracking_uri
 from search.corpus import Size, campaigns_of, settings_of, validate
 from search.display import Display
 from search.errors import StudyError, UsageError
 from search.report import write_report
 from search.stats import mean_interval, paired_difference
 from search.status import find_studies
+from search.study_runs import open_experiment
 from search.trial import State
 from search.validation import Validation, judge, judge_contrasts, judge_heuristic, trained_values
 from search.validation_table import behind_leader, to_parts
+from search.verdict import keep
 from spaces.scores import SCORES, score_named
 from trainers.signals import Signal
 from trainers.tasks import TaskConfig, build_task
@@ -280,6 +282,39 @@ def test_the_store_and_mlflow_keep_the_verdict_once(spec: StudySpec, judged: Val
     validate(spec, samples=(256, 512), scores=SCORED[:1])
     [other] = client.search_runs([run.info.experiment_id])
     assert other.info.run_id != run.info.run_id
+
+
+def test_a_verdict_replaces_that_of_its_own_store_alone(judged: Validation, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/shared.db"
+    client = connect(uri)
+    experiment = open_experiment(client, tmp_path, "judged")
+    older = client.create_run(experiment, tags={"winnow.role": "validation"}).info.run_id
+    ours, theirs = (StoreSettings(store=tmp_path / name, tracking_uri=uri) for name in ("ours", "theirs"))
+    changed = Validation({**judged, "settings": judged["settings"][:1]})
+    shown = [{older}]
+    for settings, result in ((ours, judged), (theirs, judged), (ours, judged), (ours, changed)):
+        keep(result, "judged", "validation", settings, lambda line: None)
+        shown.append({run.info.run_id for run in client.search_runs([experiment])})
+    assert [len(runs) for runs in shown] == [1, 2, 3, 3, 3]
+    [first], [second] = shown[1] - shown[0], shown[2] - shown[1]
+    assert {older, second} < shown[4]
+    assert first not in shown[4]
+
+
+def test_heuristics_of_any_name_are_shown(judged: Validation, tmp_path: Path) -> None:
+    setting = judged["settings"][0]
+    odd = {**setting["heuristics"], "a|b*<i>$": setting["heuristics"]["winner"]}
+    result = Validation({**judged, "settings": [{**setting, "heuristics": odd}]})
+    said: list[str] = []
+    settings = StoreSettings(store=tmp_path / "store")
+    keep(result, "odd", "validation", settings, said.append)
+    assert [line for line in said if line.startswith("warning")] == []
+    client = connect(default_tracking_uri(settings.store))
+    experiment = client.get_experiment_by_name("odd")
+    assert experiment
+    [run] = client.search_runs([experiment.experiment_id])
+    assert "| a&#124;b\\*&#60;i&#62;$ |" in run.data.tags["mlflow.note.content"]
+    assert run.data.metrics["n256-w16/a_b__i__/regret_db"] == odd["winner"]["mean_regret_db"]
 
 
 def test_an_mlflow_that_does_not_answer_takes_no_verdict_away(spec: StudySpec, judged: Validation) -> None:
