@@ -207,6 +207,11 @@ def _law_of(name: str, fitted: Fitted, surfaces: Surfaces, spec: StudySpec) -> C
         key: (int(surfaces.features[key].min()), int(surfaces.features[key].max()))
         for key in ("samples", "width", "steps")
     }
+    depths = [surface.depth for surface in surfaces.surfaces]
+    loads = surfaces.features["trained_share"] * surfaces.features["samples"] / surfaces.features["width"] ** 2
+    domain = Domain(
+        kinds=("audio",), **ends, depth=(min(depths), max(depths)), load=(float(loads.min()), float(loads.max()))
+    )
     signals = sorted(set(surfaces.signals))
     corpus = hashlib.sha256("\n".join(sorted(surface.study for surface in surfaces.surfaces)).encode()).hexdigest()
     sizes = Counter("x".join(f"{each.features[key]:.0f}" for key in ends) for each in surfaces.surfaces)
@@ -216,7 +221,7 @@ def _law_of(name: str, fitted: Fitted, surfaces: Surfaces, spec: StudySpec) -> C
         bandwidth=bandwidth,
         s1=s1,
         lr=lr,
-        domain=Domain(kinds=("audio",), **ends),
+        domain=domain,
         objective="fit" if spec.search.objective == "fit" else "holdout",
         facts={"corpus": {"fingerprint": corpus[:16], "signals": signals, "landscapes_by_size": dict(sizes)}},
     )

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from search.law_files import read_law
 from spaces.calibrated import CalibratedLaw
 from spaces.catalog import build_space
-from spaces.laws import LAWS, LawError, law_named, laws_for, register_law
+from spaces.laws import LAWS, Fit, LawError, law_named, laws_for, register_law
 from spaces.parameters import Value
 from spaces.space import Space
 from spaces.spectrum import Spectrum, has_published_bins
@@ -83,7 +83,7 @@ def _read_own(name: str) -> CalibratedLaw:
     return law
 
 
-def check_heuristics(names: Sequence[str], spectrum: Spectrum, *, width: int, steps: int) -> list[str]:
+def check_heuristics(names: Sequence[str], spectrum: Spectrum, **fit: Unpack[Fit]) -> list[str]:
     """The heuristics to compare with: the named ones; `laws`, and no name, stand for all laws that apply.
 
     Variants are compared with only where they are named.
@@ -95,20 +95,18 @@ def check_heuristics(names: Sequence[str], spectrum: Spectrum, *, width: int, st
     chosen: list[str] = []
     for name in names or (ALL_LAWS,):
         if name == ALL_LAWS:
-            chosen += laws_for(spectrum, width=width, steps=steps)
+            chosen += laws_for(spectrum, **fit)
             continue
-        reason = _reason_against(name, spectrum, width, steps)
+        reason = _reason_against(name, spectrum, **fit)
         if reason:
             raise LawError(reason)
         chosen.append(name)
     return list(dict.fromkeys(chosen))
 
 
-def silent_laws(spectrum: Spectrum, *, width: int, steps: int) -> dict[str, str]:
+def silent_laws(spectrum: Spectrum, **fit: Unpack[Fit]) -> dict[str, str]:
     """Why laws that fit without being asked for by name say nothing about such a signal or fit, by their names."""
-    reasons = {
-        name: law.reason_against(spectrum, width=width, steps=steps) for name, law in LAWS.items() if not law.is_variant
-    }
+    reasons = {name: law.reason_against(spectrum, **fit) for name, law in LAWS.items() if not law.is_variant}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
@@ -164,9 +162,9 @@ def predict_point(
     return Prediction(name=name, source=source, space=space, point=chosen.point, seconds=chosen.seconds)
 
 
-def _reason_against(name: str, spectrum: Spectrum, width: int, steps: int) -> str | None:
+def _reason_against(name: str, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
     if name not in SELECTORS:
-        return law_named(name).reason_against(spectrum, width=width, steps=steps)
+        return law_named(name).reason_against(spectrum, **fit)
     shape = spectrum.shape
     if SELECTORS[name] == "published" and not has_published_bins(shape):
         return f"{name} is for recordings and square images, but the signal has {' x '.join(map(str, shape))} samples"

@@ -106,11 +106,20 @@ def _check(source: str, spec: StudySpec, named: Sequence[str]) -> _Checked:
     began = time.perf_counter()
     spectrum = signal.spectrum()
     seconds = time.perf_counter() - began
+    task = build_task(signal, spec.task_config)
     try:
-        heuristics = check_heuristics(named, spectrum, width=spec.network.width, steps=spec.fit.steps)
+        heuristics = check_heuristics(
+            named,
+            spectrum,
+            width=spec.network.width,
+            depth=spec.network.depth,
+            steps=spec.fit.steps,
+            trained_share=task.trained_share,
+            objective=spec.search.objective,
+        )
     except LawError as error:
         raise SignalError(f"{source}: {error}") from error
-    return _Checked(signal, spectrum, seconds, build_task(signal, spec.task_config), heuristics)
+    return _Checked(signal, spectrum, seconds, task, heuristics)
 
 
 def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:

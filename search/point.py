@@ -11,7 +11,7 @@ from search.plan import read_all
 from search.result import Predictions
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
-from spaces.laws import STEPS, LawError
+from spaces.laws import STEPS, Fit, LawError
 from spaces.parameters import Value
 from trainers.config import Progress
 from trainers.signals import Crop, Signal, read_signal
@@ -58,7 +58,8 @@ def _predict_one(
     signal: Signal, heuristics: Sequence[str], space: str, width: int, depth: int, steps: int, seed: int
 ) -> dict[str, Any]:
     spectrum = signal.spectrum()
-    names = check_heuristics(heuristics, spectrum, width=width, steps=steps)
+    fit = Fit(width=width, depth=depth, steps=steps, trained_share=1.0)
+    names = check_heuristics(heuristics, spectrum, **fit)
     task = build_task(signal) if any(name in SELECTORS for name in names) else None
     searched = build_space(space, spectrum, width=width)
     return {
@@ -74,7 +75,7 @@ def _predict_one(
             name: predict_point(name, spectrum, task, searched, width=width, depth=depth, steps=steps, seed=seed).point
             for name in names
         },
-        "silent": silent_laws(spectrum, width=width, steps=steps) if set(heuristics) <= {ALL_LAWS} else {},
+        "silent": silent_laws(spectrum, **fit) if set(heuristics) <= {ALL_LAWS} else {},
     }
 
 
@@ -128,7 +129,7 @@ def fit_point(
         named = load_heuristics([heuristic], beyond_domain=beyond_domain)
         if ALL_LAWS in named:
             raise LawError(f"one heuristic must be named, but got {heuristic!r}")
-        check_heuristics(named, spectrum, width=width, steps=steps)
+        check_heuristics(named, spectrum, width=width, depth=depth, steps=steps, trained_share=built.trained_share)
         predicted = predict_point(
             named[0],
             spectrum,

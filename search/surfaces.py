@@ -57,7 +57,7 @@ class Surface:
         study: that searched it.
         signal: digits of the file's name; landscapes of one signal are left out together.
         features: what a law may know, see `spaces.calibrated`.
-        nyquist_rad, dims, width: of the signal and the networks.
+        nyquist_rad, dims, width, depth: of the signal and the networks.
         low, high: ends of x in its own units, (3,).
         expected_db: on the grid, `GRID`.
         error_db: cross-validated root mean squared error of the surrogate against single fits.
@@ -70,6 +70,7 @@ class Surface:
     nyquist_rad: float
     dims: int
     width: int
+    depth: int
     low: Array
     high: Array
     expected_db: Array
@@ -91,7 +92,7 @@ def surface_of(study: StudyStorage) -> Surface:
         )
     points, scores = _scored(study, space, study.objective)
     share = 1.0 - fingerprint["holdout"] if fingerprint["task"] == "holdout" else 1.0
-    width, steps = fingerprint["width"], fingerprint["steps"]
+    width, depth, steps = (fingerprint[key] for key in ("width", "depth", "steps"))
     return build_surface(
         space,
         points,
@@ -101,6 +102,7 @@ def surface_of(study: StudyStorage) -> Surface:
         features=features_of(spectrum, width=width, steps=steps, trained_share=share),
         spectrum=spectrum,
         width=width,
+        depth=depth,
     )
 
 
@@ -114,6 +116,7 @@ def build_surface(
     features: Mapping[str, float],
     spectrum: Spectrum,
     width: int,
+    depth: int,
 ) -> Surface:
     """The surface through fits.
 
@@ -122,7 +125,7 @@ def build_surface(
         points, scores_db: see `smooth.fit_surrogate`.
         study, signal, features: see `Surface`.
         spectrum: of the signal.
-        width: of the networks.
+        width, depth: of the networks.
 
     Raises:
         StudyError: fewer fits than a surrogate needs.
@@ -142,6 +145,7 @@ def build_surface(
         nyquist_rad=spectrum.nyquist_rad,
         dims=spectrum.dims,
         width=width,
+        depth=depth,
         low=ends[:, 0],
         high=ends[:, 1],
         expected_db=expected_db.reshape(GRID),

@@ -61,6 +61,7 @@ def simulated_surface(number: int, num: int, width: int, noise_db: float = 1.0) 
         features=features_of(spectrum, width=width, steps=300, trained_share=1.0),
         spectrum=spectrum,
         width=width,
+        depth=4,
     )
 
 
@@ -154,8 +155,10 @@ def test_a_corpus_gives_a_law_that_predicts_and_says_what_it_loses(shell: Shell,
     law = read_law(tmp_path / "law.json")
     assert law.domain.samples == (256, 256)
     assert law.facts["regret"]["loo_mean_regret_db"] == document["loo_mean_regret_db"]
-    code, out, _ = shell("predict", "synthetic:mix-9", "--samples", "256", "--width", "16", "--steps", "30",
-                         "--heuristic", str(tmp_path / "law.json"), "--json")  # fmt: skip
+    assert (law.domain.depth, law.domain.load) == ((2, 2), (1.0, 1.0))
+    predict = ["predict", "synthetic:mix-9", "--samples", "256", *size, "--heuristic", str(tmp_path / "law.json")]
+    assert shell(*predict, "--depth", "4")[2] == "error: tiny is for 2 depth, but got depth=4\n"
+    code, out, _ = shell(*predict, "--json")
     assert code == 0
     assert set(json.loads(out)["signals"][0]["predictions"]["tiny"]) == {"s0", "s1", "lr"}
     again = json.loads(shell(*command)[1])
