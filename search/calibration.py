@@ -21,7 +21,7 @@ from search.errors import UsageError
 from search.law_files import write_law
 from search.law_fitting import Form, PowerForm, PublishedForm, bandwidth_form, fit_form, power_form
 from search.per_signal import Key, PerSignalLaw
-from search.plan import plan_studies
+from search.plan import Plan, plan_studies
 from search.result import Result
 from search.run import run_study
 from search.stats import mean_interval
@@ -30,6 +30,7 @@ from search.surfaces import MIN_FITS, Array, Surfaces, surface_of
 from search.validation import judge
 from search.verdict import keep
 from spaces.calibrated import FEATURES, CalibratedLaw, Domain
+from spaces.laws import WINNER_CONSTANTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,8 +42,9 @@ MIN_SIGNALS = 3
 PUBLISHED = "winner"
 """The law that another is compared with."""
 
-COMPARED = (PUBLISHED, "bandwidth")
-"""References of the corpus unless some are named: no law that another calibration fitted to the same signals."""
+PLAIN = "bandwidth"
+"""With the published law, where that knows the kind of signal, the references of the corpus unless some are named: no
+law that another calibration fitted to the same signals."""
 
 
 class Calibration(Result):
@@ -111,10 +113,10 @@ def calibrate(
     """A law of B, s1 and learning rate from the landscapes of `spec`'s signals at every size.
 
     Each signal is searched at each size, as `validate` does; where `spec` has no signals, the campaigns of its name in
-    the store are taken, each with its own. Three forms are fitted to the surfaces: the published
-    one's constants, the bandwidth law's, and powers of at most three features. Each is judged by leaving each signal
-    out; the power law is what is kept. The points that it gives for the signals left out are then fitted on the same
-    fresh seeds as the found points.
+    the store are taken, each with its own. Three forms are fitted to the surfaces: the published one's constants (of
+    kinds of signal for which there are some), the bandwidth law's, and powers of at most three features. Each is judged
+    by leaving each signal out; the power law is what is kept. The points that it gives for the signals left out are
+    then fitted on the same fresh seeds as the found points.
 
     Args:
         spec: signals, space siren2, fits, store; `search.confirm` seeds confirm. Its name is the law's, too.
@@ -124,25 +126,30 @@ def calibrate(
 
     Returns:
         law, formulas, constants; loo_mean_regret_db with its interval over signals, confirmed on fresh seeds;
-        published_mean_regret_db, likewise; forms: by name the mean regrets that were read from surrogates, seen and
-        left out; surrogate: its cross-validated error; per_signal: by study.
+        published_mean_regret_db, likewise, None for kinds without published constants; forms: by name the mean regrets
+        that were read from surrogates, seen and left out; surrogate: its cross-validated error; per_signal: by study.
 
     Raises:
-        UsageError: fewer than three signals, two confirm seeds or the trials that make a landscape, another space than
-            siren2 in ridge coordinates, or a fixed learning rate.
+        UsageError: fewer than three signals, two confirm seeds or the trials that make a landscape, signals of several
+            kinds, another space than siren2 in ridge coordinates, or a fixed learning rate.
         InputError, ... as `run_study`, before anything starts.
     """
     display = display or Display()
     _check(spec)
     name = spec.name or f"calibrated-{spec.default_name(f'{datetime.now(UTC):%Y%m%d}')}"
     spec = spec.model_copy(update={"name": name})
-    spec = _with_heuristics(spec, spec.search.heuristic or COMPARED)
+    heuristics = spec.search.heuristic
+    spec = _with_heuristics(spec, heuristics or (PLAIN,))
     settings = settings_of(spec, samples, widths, sizes) if spec.signals else settings_in_store(spec, name)
     num_signals = len({signal for setting in settings for signal in setting.signals})
     if num_signals < MIN_SIGNALS:
         raise UsageError(f"`{MIN_SIGNALS} <= signals` must hold to leave one out, but got signals={num_signals}")
-    for setting in settings:
-        plan_studies(setting)
+    kind = _kind_of([plan for setting in settings for plan in plan_studies(setting)])
+    is_published = kind in WINNER_CONSTANTS
+    if is_published and not heuristics:
+        settings = [_with_heuristics(setting, (PUBLISHED, PLAIN)) for setting in settings]
+    if not is_published:
+        display.say(f"no constants are published for {kind}: that form is left out")
     studies: list[StudyStorage] = []
     for setting in settings:
         run_study(setting, display=display)
@@ -151,7 +158,7 @@ def calibrate(
     surfaces = Surfaces([surface_of(study) for study in studies])
     display.say("fitting laws, each signal left out in turn")
     builders: dict[str, Callable[[Surfaces], Form]] = {
-        "published": lambda surfaces: PublishedForm(),
+        **({"published": lambda surfaces: PublishedForm(kind=kind)} if is_published else {}),
         "bandwidth": bandwidth_form,
         "power": lambda surfaces: power_form(surfaces, FEATURES),
     }
@@ -183,6 +190,13 @@ def _check(spec: StudySpec) -> None:
         raise UsageError(f"laws are fitted at given widths, but got max_weights={spec.network.max_weights}")
 
 
+def _kind_of(plans: Sequence[Plan]) -> str:
+    kinds = sorted({plan.spectrum.kind for plan in plans})
+    if len(kinds) > 1:
+        raise UsageError(f"the signals of a law must be of one kind, but got {', '.join(kinds)}")
+    return kinds[0]
+
+
 def _unseen_law(name: str, law: CalibratedLaw, fitted: Fitted, surfaces: Surfaces) -> PerSignalLaw:
     """For each signal the law that was fitted without it."""
     laws: dict[Key, CalibratedLaw] = {}
@@ -210,7 +224,7 @@ def _law_of(name: str, fitted: Fitted, surfaces: Surfaces, spec: StudySpec) -> C
     depths = [surface.depth for surface in surfaces.surfaces]
     loads = surfaces.features["trained_share"] * surfaces.features["samples"] / surfaces.features["width"] ** 2
     domain = Domain(
-        kinds=("audio",), **ends, depth=(min(depths), max(depths)), load=(float(loads.min()), float(loads.max()))
+        kinds=(surfaces.kind,), **ends, depth=(min(depths), max(depths)), load=(float(loads.min()), float(loads.max()))
     )
     signals = sorted(set(surfaces.signals))
     corpus = hashlib.sha256("\n".join(sorted(surface.study for surface in surfaces.surfaces)).encode()).hexdigest()
@@ -231,7 +245,7 @@ def _document(
     law: CalibratedLaw, fitted: Mapping[str, Fitted], surfaces: Surfaces, judged: Mapping[str, Any], unseen: str
 ) -> dict[str, Any]:
     confirmed = {
-        study: {label: setting["heuristics"][label]["per_signal"].get(study) for label in (unseen, PUBLISHED)}
+        study: {label: entry["per_signal"].get(study) for label, entry in setting["heuristics"].items()}
         for setting in judged["settings"]
         for study in setting["heuristics"][unseen]["per_signal"]
     }

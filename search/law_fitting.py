@@ -138,21 +138,26 @@ class PowerForm:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedForm:
-    """s0 = s0_max (1 - exp(-a psi)), s1 = b psi [Chandravamsi2025], the learning rate the best of those that are tried.
+    """`spaces.laws.Winner`: s0 = s0_max (1 - exp(-a psi / C)), s1 = b psi / C; the best of the rates that are tried.
 
     theta: (ln s0_max, ln a, ln b).
+
+    Attributes:
+        kind: of the signals, one of `spaces.laws.WINNER_CONSTANTS`.
     """
+
+    kind: str
 
     @property
     def start(self) -> Array:
-        """The published constants for audio."""
-        constants = WINNER_CONSTANTS["audio"]
+        """The published constants for this kind."""
+        constants = WINNER_CONSTANTS[self.kind]
         return np.log([constants.s0_max, constants.a, constants.b])
 
     def regret_db(self, theta: Array, surfaces: Surfaces) -> Array:
         """See `Form`."""
         s0_max, a, b = np.exp(theta)
-        psi = surfaces.features["psi"]
+        psi = surfaces.features["psi"] / surfaces.channels
         s0, s1 = s0_max * (1.0 - np.exp(-a * psi)), b * psi
         band = s0 * surfaces.gain(s1) / surfaces.nyquist_rad
         tried = [surfaces.regret_db(band, s1, np.full(len(surfaces), lr)) for lr in TUNED_LRS]

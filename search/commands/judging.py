@@ -108,7 +108,7 @@ def validate(
 @seeds_option
 @sizes_options
 @section_options("search", "space", "objective", "trials", "pruner", "seed", "deterministic")
-@section_options("signal", "start", "channels")
+@section_options("signal", "start", "crop", "channels", "dims", "kind")
 @section_options("task")
 @section_options("network", "depth")
 @section_options("fit")
