@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Unpack
@@ -52,25 +53,31 @@ class Prediction:
     seconds: float
 
 
-def load_heuristics(names: Sequence[str], *, beyond_domain: bool = False) -> list[str]:
-    """The names of heuristics, where some are laws in files: `law.json`. They are known by their own names from now on.
+@contextmanager
+def known_heuristics(names: Sequence[str], *, beyond_domain: bool = False) -> Iterator[list[str]]:
+    """The names of heuristics, where some are laws in files: `law.json`, known by their own names inside the block.
 
     Args:
         names: of laws and selectors, `laws`, and files.
-        beyond_domain: let calibrated laws that are named speak outside what they were calibrated on.
+        beyond_domain: let calibrated laws that are named speak outside what they were calibrated on, inside the block.
 
     Raises:
         LawError: one is unknown, no law, or another law has its name.
     """
-    loaded = []
-    for name in names:
-        law = _read_own(name) if name.endswith(LAW_SUFFIX) else LAWS.get(name)
-        if isinstance(law, CalibratedLaw):
-            register_law(law.name, replace(law, is_everywhere=beyond_domain))
-            name = law.name
-        loaded.append(name)
-    check_names(loaded)
-    return loaded
+    before, loaded = dict(LAWS), []
+    try:
+        for name in names:
+            law = _read_own(name) if name.endswith(LAW_SUFFIX) else LAWS.get(name)
+            if isinstance(law, CalibratedLaw):
+                register_law(law.name, replace(law, is_everywhere=beyond_domain))
+                name = law.name
+            loaded.append(name)
+        check_names(loaded)
+        yield loaded
+    finally:
+        for name in LAWS.keys() - before.keys():
+            del LAWS[name]
+        LAWS.update(before)
 
 
 def _read_own(name: str) -> CalibratedLaw:

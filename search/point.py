@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, load_heuristics, predict_point, silent_laws
+from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, known_heuristics, predict_point, silent_laws
 from search.plan import read_all
 from search.result import Predictions
 from search.trial import TrialBuilder
@@ -49,9 +49,10 @@ def predict(
         InputError: signals that cannot be used.
         LawError: a named heuristic is unknown or does not apply.
     """
-    named = load_heuristics(heuristics, beyond_domain=beyond_domain)
-    signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
-    return Predictions(signals=[_predict_one(signal, named, space, width, depth, steps, seed) for signal in signals])
+    with known_heuristics(heuristics, beyond_domain=beyond_domain) as named:
+        signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
+        entries = [_predict_one(signal, named, space, width, depth, steps, seed) for signal in signals]
+    return Predictions(signals=entries)
 
 
 def _predict_one(
@@ -126,21 +127,22 @@ def fit_point(
     built, device = build_task(signal, task), pick_device()
     predicted: Mapping[str, Value] = {}
     if heuristic:
-        named = load_heuristics([heuristic], beyond_domain=beyond_domain)
-        if ALL_LAWS in named:
-            raise LawError(f"one heuristic must be named, but got {heuristic!r}")
-        check_heuristics(named, spectrum, width=width, depth=depth, steps=steps, trained_share=built.trained_share)
-        predicted = predict_point(
-            named[0],
-            spectrum,
-            built,
-            searched,
-            width=width,
-            depth=depth,
-            steps=steps,
-            seed=study_seed,
-            trained_share=built.trained_share,
-        ).point
+        share = built.trained_share
+        with known_heuristics([heuristic], beyond_domain=beyond_domain) as named:
+            if ALL_LAWS in named:
+                raise LawError(f"one heuristic must be named, but got {heuristic!r}")
+            check_heuristics(named, spectrum, width=width, depth=depth, steps=steps, trained_share=share)
+            predicted = predict_point(
+                named[0],
+                spectrum,
+                built,
+                searched,
+                width=width,
+                depth=depth,
+                steps=steps,
+                seed=study_seed,
+                trained_share=share,
+            ).point
     point = searched.complete({**predicted, **partial})
     builder = TrialBuilder(
         task=built.digest,

@@ -14,10 +14,12 @@ from search.config import StudySpec
 from search.errors import InputError, StudyError
 from search.law_files import read_law, write_law
 from search.plan import plan_studies
+from search.point import fit_point, predict
 from search.run import run_study
 from search.status import find_studies
 from spaces.calibrated import CalibratedLaw, Domain, Formula
 from spaces.laws import LAWS, LawError, register_law
+from trainers.signals import Crop
 
 LAW = CalibratedLaw(
     name="from-file",
@@ -149,6 +151,26 @@ def test_a_calibrated_law_that_says_nothing_says_why_and_speaks_where_it_is_told
     assert entry["silent"] == {}
 
 
+def test_a_law_that_spoke_beyond_its_domain_is_silent_again_after_the_call(small_spec: SpecOf) -> None:
+    before, named = dict(LAWS), ("calibrated",)
+    for call in (
+        lambda: predict(["synthetic:tone"], heuristics=named, width=8, beyond_domain=True),
+        lambda: fit_point("synthetic:tone", {}, heuristic=named[0], width=8, depth=2, steps=1, beyond_domain=True),
+        lambda: plan_studies(small_spec(search={"heuristic": named, "beyond_domain": True})),
+    ):
+        call()
+        [entry] = predict(["synthetic:tone"], width=8)["signals"]
+        assert entry["silent"]["calibrated"].startswith("calibrated is for 512 to 16384 samples")
+        assert before == LAWS
+
+
+def test_a_law_from_a_file_is_known_by_its_name_while_its_call_lasts(law_file: Path) -> None:
+    [entry] = predict(["synthetic:tone"], heuristics=[str(law_file)], crop=Crop(samples=256), width=8)["signals"]
+    assert set(entry["predictions"]) == {"from-file"}
+    with pytest.raises(LawError, match="unknown heuristic 'from-file'"):
+        predict(["synthetic:tone"], heuristics=["from-file"], crop=Crop(samples=256), width=8)
+
+
 def test_a_law_that_is_called_as_another_is_refused(tmp_path: Path, shell: Shell) -> None:
     write_law(tmp_path / "winner.json", replace(LAW, name="winner"))
     code, _, err = shell("predict", "synthetic:bright", "--heuristic", str(tmp_path / "winner.json"))
@@ -184,6 +206,5 @@ def test_another_law_under_the_name_of_one_that_was_fitted_is_refused(small_spec
     spec = small_spec(search={"heuristic": (str(law_file),)})
     run_study(spec)
     write_law(law_file, replace(LAW, s1=Formula(factor=0.5)))
-    del LAWS[LAW.name]
     with pytest.raises(StudyError, match=r"from-file of study .* must be the law that was fitted, at .*s1=0.25"):
         run_study(spec)
