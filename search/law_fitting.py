@@ -26,6 +26,9 @@ from spaces.laws import WINNER_CONSTANTS
 MOST_FEATURES = 3
 """Of the bandwidth, and of the learning rate: a law of more is no formula that one prints."""
 
+SIGNALS_A_FEATURE = 4
+"""Landscapes of one signal at several sizes are no further signals: powers of more features follow single signals."""
+
 WORTH_DB = 0.2
 """Mean regret that another feature must save."""
 
@@ -174,8 +177,9 @@ def power_form(surfaces: Surfaces, candidates: Sequence[str], most: int = MOST_F
     Args:
         surfaces: several signals'.
         candidates: features to choose from; those that do not vary are no use.
-        most: features of the bandwidth, and of the learning rate.
+        most: features of the bandwidth, and of the learning rate; there is one for `SIGNALS_A_FEATURE` signals at most.
     """
+    most = min(most, len(set(surfaces.signals)) // SIGNALS_A_FEATURE)
     varying = [name for name in candidates if np.ptp(surfaces.features[name]) > 0.0]
     centres = {name: float(np.exp(np.mean(np.log(np.maximum(surfaces.features[name], LEAST))))) for name in varying}
     best = PowerForm(bandwidth=(), lr=(), centres=centres, start=np.array(PLAIN_START))

@@ -147,11 +147,26 @@ def test_a_law_is_fitted_to_the_share_that_was_trained_on(
     assert (surface.kind, surface.channels, surface.depth) == ("audio", 1, 2)
 
 
+def test_a_signal_of_three_sizes_weighs_as_much_as_one_of_a_single_size(planted: Surfaces) -> None:
+    uneven = planted.subset([0, 1, 2, 3, 6])
+    fitted = fit_leaving_out(bandwidth_form, uneven)
+    for mean, each in ((fitted.mean_seen_db, fitted.seen_db), (fitted.mean_unseen_db, fitted.unseen_db)):
+        assert mean == pytest.approx((each[:3].mean() + each[3] + each[4]) / 3)
+
+
 def test_the_right_form_loses_little_on_signals_that_it_has_not_seen(planted: Surfaces) -> None:
     some = planted.subset(range(0, len(planted), 2))
     fitted = fit_leaving_out(lambda surfaces: power_form(surfaces, ("psi", "samples", "flatness")), some)
     assert fitted.unseen_db.mean() < 1.5
     assert all(isinstance(form, PowerForm) for form, _ in fitted.unseen.values())
+
+
+@pytest.mark.parametrize(("num_signals", "most"), [(3, 0), (4, 1), (7, 1), (8, 2)])
+def test_a_feature_needs_four_signals_however_many_sizes_each_has(
+    planted: Surfaces, num_signals: int, most: int
+) -> None:
+    form = power_form(planted.subset(range(3 * num_signals)), ("psi", "samples", "flatness"))
+    assert (len(form.bandwidth), len(form.lr)) == (most, 0)
 
 
 def test_a_surrogate_says_how_well_it_predicts_fits(planted: Surfaces) -> None:
@@ -194,7 +209,12 @@ def test_a_corpus_gives_a_law_that_predicts_and_says_what_it_loses(shell: Shell,
     for entry in document["per_signal"].values():
         by_signal.setdefault(entry["signal"], []).append(entry["regret_db"])
     assert document["loo_mean_regret_db"] == pytest.approx(np.mean([np.mean(v) for v in by_signal.values()]))
+    assert document["forms"]["power"]["features"] == {"bandwidth": [], "lr": []}  # of three signals
+    forms = {name: document["forms"][name] for name in ("bandwidth", "power")}
+    assert document["kept"] == min(forms, key=lambda name: forms[name]["left_out_db"])
+    assert forms["bandwidth"]["folds"] == {word: {"bandwidth": ["psi"], "lr": []} for word in words}
     law = read_law(tmp_path / "law.json")
+    assert list(law.bandwidth.powers) == forms[document["kept"]]["features"]["bandwidth"]
     assert law.domain.samples == (256, 256)
     assert law.facts["regret"]["loo_mean_regret_db"] == document["loo_mean_regret_db"]
     assert (law.domain.depth, law.domain.load) == ((2, 2), (1.0, 1.0))
