@@ -142,7 +142,8 @@ def calibrate(
     that it gives for the signals left out are then fitted on the same fresh seeds as the found points.
 
     Args:
-        spec: signals, space siren2, fits, store; `search.confirm` seeds confirm. Its name is the law's, too.
+        spec: signals, space siren2, fits, store; `search.confirm` seeds confirm, 8 unless given, and no trial is
+            pruned. Its name is the law's, too.
         out: its file; `<store>/laws/<name>.json` unless given.
         samples, widths, sizes: see `corpus.settings_of`.
         display: told of what happens.
@@ -155,11 +156,11 @@ def calibrate(
         per_signal: by study.
 
     Raises:
-        UsageError: fewer than three signals, two confirm seeds or the trials that make a landscape, signals of several
-            kinds, another space than siren2 in ridge coordinates, or a fixed learning rate.
+        UsageError: fewer than three signals, two confirm seeds or the trials that make a landscape, a pruner, signals
+            of several kinds, another space than siren2 in ridge coordinates, or a fixed learning rate.
         InputError, ... as `run_study`, before anything starts.
     """
-    display = display or Display()
+    display, spec = display or Display(), spec.for_judging()
     _check(spec)
     name = spec.name or f"calibrated-{spec.default_name(f'{datetime.now(UTC):%Y%m%d}')}"
     spec = spec.model_copy(update={"name": name})
@@ -208,6 +209,8 @@ def _check(spec: StudySpec) -> None:
         raise UsageError(f"`2 <= seeds` must hold for an interval, but got seeds={search.confirm}")
     if search.trials < MIN_FITS:
         raise UsageError(f"`{MIN_FITS} <= trials` must hold for a landscape, but got trials={search.trials}")
+    if search.pruner != "none":
+        raise UsageError(f"a landscape is of whole fits, pruner none, but got pruner={search.pruner}")
     if search.space != "siren2" or search.coordinates != "ridge":
         raise UsageError(f"laws are fitted to space siren2, but got space={search.space}")
     if spec.fit.lr is not None:

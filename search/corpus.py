@@ -64,8 +64,8 @@ def validate(
     has no signals, the campaigns of its name in the store are judged.
 
     Args:
-        spec: what is searched; `search.confirm` is the number of fresh seeds. Without `search.heuristic`, all laws that
-            apply and FreSh are judged.
+        spec: what is searched; `search.confirm` is the number of fresh seeds, 8 unless given, and no trial is pruned
+            unless `search.pruner` is given. Without `search.heuristic`, all laws that apply and FreSh are judged.
         samples, widths, sizes: see `settings_of`.
         scores: names; all unless given, none for ().
         display: told of what happens.
@@ -75,7 +75,7 @@ def validate(
         UsageError: fewer than two confirm seeds, which have no interval.
         InputError, SpecError, ... as `run_study`, before anything starts.
     """
-    display = display or Display()
+    display, spec = display or Display(), spec.for_judging()
     if spec.search.confirm < 2:
         raise UsageError(f"`2 <= seeds` must hold for an interval, but got seeds={spec.search.confirm}")
     scores = list(SCORES) if scores is None else scores

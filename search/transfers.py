@@ -66,7 +66,7 @@ def transfer(
     """Search every signal at its size, and judge the found points at `times` the samples and steps.
 
     Args:
-        spec: what is searched first; `signal.samples` must be given, space siren2.
+        spec: what is searched first; `signal.samples` must be given, space siren2. Seeds and pruner as of `validate`.
         times: by how much samples and steps grow.
         trials_there: of the search at the larger size, against which the loss is measured; as many as at the small
             one unless given.
@@ -82,7 +82,7 @@ def transfer(
         UsageError: no number of samples, another space than siren2, or fewer than two confirm seeds.
         InputError, ... as `run_study`: a signal that is not `times` as long, too.
     """
-    display = display or Display()
+    display, spec = display or Display(), spec.for_judging()
     if spec.signal.samples is None or not spec.signals:
         raise UsageError("samples and signals must be given to search a crop of them")
     if times < 2:

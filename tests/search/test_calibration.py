@@ -259,6 +259,7 @@ def test_what_cannot_be_calibrated_is_one_line(shell: Shell) -> None:
         ("synthetic:mix-1",): "`3 <= signals` must hold to leave one out, but got signals=1",
         ("synthetic:torus", *mixes): "the signals of a law must be of one kind, but got audio, volume",
         (*mixes, "--space", "wire"): "laws are fitted to space siren2, but got space=wire",
+        (*mixes, "--pruner", "asha"): "a landscape is of whole fits, pruner none, but got pruner=asha",
         (*mixes, "--lr", "0.001"): "a law names the learning rate, which must be searched, but got lr=0.001",
         (*mixes, "--trials", "4"): "`13 <= trials` must hold for a landscape, but got trials=4",
         (*mixes, "--name", "../x"): "a name must begin with",
