@@ -170,7 +170,8 @@ def calibrate(
     num_signals = len({signal for setting in settings for signal in setting.signals})
     if num_signals < MIN_SIGNALS:
         raise UsageError(f"`{MIN_SIGNALS} <= signals` must hold to leave one out, but got signals={num_signals}")
-    kind = _kind_of([plan for setting in settings for plan in plan_studies(setting)])
+    plans = [plan for setting in settings for plan in plan_studies(setting)]
+    kind, asked = _kind_of(plans), {plan.name for plan in plans}
     is_published = kind in WINNER_CONSTANTS
     if is_published and not heuristics:
         settings = [_with_heuristics(setting, (PUBLISHED, PLAIN)) for setting in settings]
@@ -179,7 +180,7 @@ def calibrate(
     studies: list[StudyStorage] = []
     for setting in settings:
         run_study(setting, display=display)
-        studies += ended_studies(spec, str(setting.name))
+        studies += [study for study in ended_studies(spec, str(setting.name)) if study.name in asked]
     display.say(f"reading {len(studies)} landscapes")
     surfaces = Surfaces([surface_of(study) for study in studies])
     display.say("fitting laws, each signal left out in turn")

@@ -7,7 +7,7 @@ absolute: s0 is kept
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -95,16 +95,15 @@ def transfer(
     unconfirmed = spec.search.model_copy(update={"confirm": 0})  # the points are judged there
     [here] = settings_of(spec.model_copy(update={"name": f"{name}-from", "search": unconfirmed}), (), ())
     there = _larger(spec.model_copy(update={"name": f"{name}-to"}), times, trials_there or spec.search.trials)
-    plan_studies(here)
-    plan_studies(there)
+    asked = {plan.name for setting in (here, there) for plan in plan_studies(setting)}
     run_study(here, display=display)
-    found = {study.facts("signal"): study for study in find_studies(spec.store.store, spec.store.storage, here.name)}
+    found = {study.facts("signal"): study for study in _studies_of(here, asked)}
     with ExitStack() as stack:
         carried = {way: stack.enter_context(_carried(way, there, found).known()) for way in CARRIED}
         names = (*there.search.heuristic, *carried.values())
         search = there.search.model_copy(update={"heuristic": names})
         run_study(there.model_copy(update={"search": search}), display=display)
-    studies = find_studies(spec.store.store, spec.store.storage, there.name)
+    studies = _studies_of(there, asked)
     [setting] = judge(studies, spec.store.store, scores=(), say=display.say)["settings"]
     ways = {label: way for way, label in carried.items()}
     setting["heuristics"] = {ways.get(label, label): entry for label, entry in setting["heuristics"].items()}
@@ -119,6 +118,11 @@ def transfer(
     )
     keep(document, name, "transfer", spec.store, display.say)
     return document
+
+
+def _studies_of(setting: StudySpec, names: Collection[str]) -> list[StudyStorage]:
+    studies = find_studies(setting.store.store, setting.store.storage, setting.name)
+    return [study for study in studies if study.name in names]
 
 
 def _larger(spec: StudySpec, times: int, trials: int) -> StudySpec:

@@ -227,6 +227,9 @@ def test_a_corpus_gives_a_law_that_predicts_and_says_what_it_loses(shell: Shell,
     assert again == document
     from_store = ["calibrate", "--name", "tiny", "--depth", "2", *command[command.index("--trials") :]]
     assert json.loads(shell(*from_store)[1]) == document
+    others = ["--samples", "256", "--trials", "16", "--pruner", "none", "--workers", "0"]
+    assert shell("run", "synthetic:mix-2", *TINY, *others, "--name", "tiny-n256-w16")[0] == 0
+    assert json.loads(shell(*command)[1]) == document  # of the signals that it names
     result = Calibration(document)
     assert len(result.to_frame()) == 3
     result.plot().savefig(tmp_path / "law.png")

@@ -38,6 +38,18 @@ def test_validate_and_transfer_judge_with_eight_seeds_against_trials_that_ran_to
     assert [record.state for record in trials] == 3 * 6 * [State.COMPLETE]
 
 
+def test_a_signal_that_is_named_no_longer_is_left_out(spec: StudySpec) -> None:
+    alone = validate(spec, scores=())
+    both = spec.model_copy(update={"signals": ("synthetic:tone", "synthetic:pink")})
+    assert validate(both, scores=())["settings"][0]["signals"] == 2
+    assert validate(spec, scores=()) == alone
+    carried = transfer(spec, times=2)["carried"]["relative"]
+    transfer(both, times=2)
+    assert transfer(spec, times=2)["carried"]["relative"]["mean_regret_db"] == carried["mean_regret_db"]
+    from_store = validate(spec.model_copy(update={"signals": (), "name": "judged"}), scores=())
+    assert from_store["settings"][0]["signals"] == 2
+
+
 def test_what_a_spec_says_of_seeds_and_pruner_stays(spec: StudySpec) -> None:
     search = StudySpec.model_validate({"search": {"pruner": "asha", "confirm": 5}}).for_judging().search
     assert (search.pruner, search.confirm) == ("asha", 5)
