@@ -1,6 +1,7 @@
 """Calibrated laws: products of powers of what is known before training.
 
-psi, power_psi, rms, flatness: of the signal's spectrum, each 0 to 1 (`spaces.spectrum`)
+psi, power_psi, rms, flatness: of the signal's spectrum (`spaces.spectrum`); psi and flatness 0 to 1, the other two
+                               beyond 1 where a grid's corners lie beyond the Nyquist frequency of its axes
 samples, width, steps:         of the fit
 trained_share:                 share of the samples that are trained on, 1 where none is held out
 load:                          trained samples / width^2: samples for each weight of a hidden layer
@@ -101,8 +102,6 @@ class Formula:
     def spell(self) -> str:
         """As a formula: `0.83 psi^1.4 samples^-0.2, at most 1`."""
         text = " ".join([f"{self.factor:.3g}", *(f"{name}^{power:.3g}" for name, power in self.powers.items())])
-        if not self.powers:
-            return text
         text += f", at least {self.low:.3g}" if self.low > 0 else ""
         return text + (f", at most {self.high:.3g}" if self.high is not None else "")
 

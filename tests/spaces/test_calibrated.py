@@ -36,6 +36,7 @@ def test_a_formula_is_a_product_of_powers_between_its_bounds() -> None:
     assert formula({"psi": 1e-3, "width": 1.0}) == 0.01
     assert formula.spell() == "2 psi^2 width^-0.5, at least 0.01, at most 0.5"
     assert Formula(factor=0.25).spell() == "0.25"
+    assert Formula(factor=1e-3, low=1e-4, high=5e-3).spell() == "0.001, at least 0.0001, at most 0.005"
 
 
 def test_silence_has_a_finite_value_where_a_power_is_negative() -> None:
