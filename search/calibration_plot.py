@@ -20,8 +20,11 @@ def draw_calibration(document: Mapping[str, Any]) -> Figure:
         ("published_regret_db", "published law, rate tuned", "s", "0.6"),
         ("regret_db", "calibrated, signal left out", "o", "black"),
     ):
-        known = [(entry["psi"], entry[key]) for entry in entries if entry[key] is not None]
-        left.scatter(*zip(*known, strict=True), label=label, marker=marker, color=colour, s=34, edgecolors="white")
+        known = [entry for entry in entries if entry[key] is not None]
+        if not known:
+            continue
+        psi, regret_db = ([entry[name] for entry in known] for name in ("psi", key))
+        left.scatter(psi, regret_db, label=label, marker=marker, color=colour, s=34, edgecolors="white")
     left.axhline(0.0, color="0.6", linewidth=1.0, zorder=0)
     left.set(xlabel="spectral centroid psi (Nyquist = 1)", ylabel="regret on fresh seeds (dB)")
     left.grid(alpha=0.25)

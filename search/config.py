@@ -27,6 +27,9 @@ NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 MLFLOWS_OWN = "Default"
 """The experiment that each MLflow has, for runs of anybody's."""
 
+JUDGING_SEEDS = 8
+"""Fresh seeds where heuristics are judged."""
+
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 
 LABEL_PATTERN = rf"(?:[A-Za-z0-9.-]+/)?{_LABEL}=!?(?:{_LABEL}|in\({_LABEL}(?:, ?{_LABEL})*\))"
@@ -302,6 +305,13 @@ class StudySpec(_Section):
             **self.fit.model_dump(mode="json"),
             **{key: value for key, value in search.items() if key not in free},
         }
+
+    def for_judging(self) -> StudySpec:
+        """`JUDGING_SEEDS` and, for the final PSNR of all trials, no pruner, unless the search says otherwise."""
+        given = self.search.model_fields_set
+        defaults: dict[str, Any] = {"pruner": "none", "confirm": JUDGING_SEEDS}
+        update = {key: value for key, value in defaults.items() if key not in given}
+        return self.model_copy(update={"search": self.search.model_copy(update=update)})
 
     def default_name(self, date: str) -> str:
         """`<space>-<date>-<4 digits>`: the digits are of the settings, so that other settings get another name."""

@@ -60,12 +60,12 @@ def validate(
 ) -> Validation:
     """Regret of heuristics and rank correlation of scores over the signals of `spec`.
 
-    One campaign for each size, `<name>-n4096-w64`; each resumes, and what has ended is judged as it is. Where `spec`
-    has no signals, the campaigns of its name in the store are judged.
+    One campaign for each size, `<name>-n4096-w64`; each resumes, and what has ended is judged as it is. What the
+    campaigns searched of other signals is left out; where `spec` has no signals, all of the store's are judged.
 
     Args:
-        spec: what is searched; `search.confirm` is the number of fresh seeds. Without `search.heuristic`, all laws that
-            apply and FreSh are judged.
+        spec: what is searched; `search.confirm` is the number of fresh seeds, 8 unless given, and no trial is pruned
+            unless `search.pruner` is given. Without `search.heuristic`, all laws that apply and FreSh are judged.
         samples, widths, sizes: see `settings_of`.
         scores: names; all unless given, none for ().
         display: told of what happens.
@@ -75,7 +75,7 @@ def validate(
         UsageError: fewer than two confirm seeds, which have no interval.
         InputError, SpecError, ... as `run_study`, before anything starts.
     """
-    display = display or Display()
+    display, spec = display or Display(), spec.for_judging()
     if spec.search.confirm < 2:
         raise UsageError(f"`2 <= seeds` must hold for an interval, but got seeds={spec.search.confirm}")
     scores = list(SCORES) if scores is None else scores
@@ -86,14 +86,16 @@ def validate(
     search = spec.search.model_copy(update={"heuristic": heuristics, "confirm_untuned": True})
     named = spec.model_copy(update={"name": name, "search": search})
     settings = settings_of(named, samples, widths, sizes) if spec.signals else []
-    for setting in settings:
-        plan_studies(setting)
+    asked = {plan.name for setting in settings for plan in plan_studies(setting)}
     campaigns = [str(setting.name) for setting in settings] or campaigns_of(spec, name)
     for setting in settings:
         display.say(f"{setting.name}: {len(setting.signals)} signal{'s' if len(setting.signals) > 1 else ''}")
         run_study(setting, display=display)
     studies = [
-        study for campaign in campaigns for study in find_studies(spec.store.store, spec.store.storage, campaign)
+        study
+        for campaign in campaigns
+        for study in find_studies(spec.store.store, spec.store.storage, campaign)
+        if study.name in asked or not settings
     ]
     display.say("scoring untrained networks")
     document = judge(studies, spec.store.store, scores=scores, say=display.say)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from search.law_files import read_law
 from spaces.calibrated import CalibratedLaw
 from spaces.catalog import build_space
-from spaces.laws import LAWS, LawError, law_named, laws_for, register_law
+from spaces.laws import LAWS, Fit, LawError, law_named, laws_for, register_law
 from spaces.parameters import Value
 from spaces.space import Space
 from spaces.spectrum import Spectrum, has_published_bins
@@ -52,25 +53,31 @@ class Prediction:
     seconds: float
 
 
-def load_heuristics(names: Sequence[str], *, beyond_domain: bool = False) -> list[str]:
-    """The names of heuristics, where some are laws in files: `law.json`. They are known by their own names from now on.
+@contextmanager
+def known_heuristics(names: Sequence[str], *, beyond_domain: bool = False) -> Iterator[list[str]]:
+    """The names of heuristics, where some are laws in files: `law.json`, known by their own names inside the block.
 
     Args:
         names: of laws and selectors, `laws`, and files.
-        beyond_domain: let calibrated laws that are named speak outside what they were calibrated on.
+        beyond_domain: let calibrated laws that are named speak outside what they were calibrated on, inside the block.
 
     Raises:
         LawError: one is unknown, no law, or another law has its name.
     """
-    loaded = []
-    for name in names:
-        law = _read_own(name) if name.endswith(LAW_SUFFIX) else LAWS.get(name)
-        if isinstance(law, CalibratedLaw):
-            register_law(law.name, replace(law, is_everywhere=beyond_domain))
-            name = law.name
-        loaded.append(name)
-    check_names(loaded)
-    return loaded
+    before, loaded = dict(LAWS), []
+    try:
+        for name in names:
+            law = _read_own(name) if name.endswith(LAW_SUFFIX) else LAWS.get(name)
+            if isinstance(law, CalibratedLaw):
+                register_law(law.name, replace(law, is_everywhere=beyond_domain))
+                name = law.name
+            loaded.append(name)
+        check_names(loaded)
+        yield loaded
+    finally:
+        for name in LAWS.keys() - before.keys():
+            del LAWS[name]
+        LAWS.update(before)
 
 
 def _read_own(name: str) -> CalibratedLaw:
@@ -83,7 +90,7 @@ def _read_own(name: str) -> CalibratedLaw:
     return law
 
 
-def check_heuristics(names: Sequence[str], spectrum: Spectrum, *, width: int, steps: int) -> list[str]:
+def check_heuristics(names: Sequence[str], spectrum: Spectrum, **fit: Unpack[Fit]) -> list[str]:
     """The heuristics to compare with: the named ones; `laws`, and no name, stand for all laws that apply.
 
     Variants are compared with only where they are named.
@@ -95,20 +102,18 @@ def check_heuristics(names: Sequence[str], spectrum: Spectrum, *, width: int, st
     chosen: list[str] = []
     for name in names or (ALL_LAWS,):
         if name == ALL_LAWS:
-            chosen += laws_for(spectrum, width=width, steps=steps)
+            chosen += laws_for(spectrum, **fit)
             continue
-        reason = _reason_against(name, spectrum, width, steps)
+        reason = _reason_against(name, spectrum, **fit)
         if reason:
             raise LawError(reason)
         chosen.append(name)
     return list(dict.fromkeys(chosen))
 
 
-def silent_laws(spectrum: Spectrum, *, width: int, steps: int) -> dict[str, str]:
+def silent_laws(spectrum: Spectrum, **fit: Unpack[Fit]) -> dict[str, str]:
     """Why laws that fit without being asked for by name say nothing about such a signal or fit, by their names."""
-    reasons = {
-        name: law.reason_against(spectrum, width=width, steps=steps) for name, law in LAWS.items() if not law.is_variant
-    }
+    reasons = {name: law.reason_against(spectrum, **fit) for name, law in LAWS.items() if not law.is_variant}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
@@ -164,9 +169,9 @@ def predict_point(
     return Prediction(name=name, source=source, space=space, point=chosen.point, seconds=chosen.seconds)
 
 
-def _reason_against(name: str, spectrum: Spectrum, width: int, steps: int) -> str | None:
+def _reason_against(name: str, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
     if name not in SELECTORS:
-        return law_named(name).reason_against(spectrum, width=width, steps=steps)
+        return law_named(name).reason_against(spectrum, **fit)
     shape = spectrum.shape
     if SELECTORS[name] == "published" and not has_published_bins(shape):
         return f"{name} is for recordings and square images, but the signal has {' x '.join(map(str, shape))} samples"

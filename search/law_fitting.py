@@ -26,6 +26,9 @@ from spaces.laws import WINNER_CONSTANTS
 MOST_FEATURES = 3
 """Of the bandwidth, and of the learning rate: a law of more is no formula that one prints."""
 
+SIGNALS_A_FEATURE = 4
+"""Landscapes of one signal at several sizes are no further signals: powers of more features follow single signals."""
+
 WORTH_DB = 0.2
 """Mean regret that another feature must save."""
 
@@ -138,21 +141,26 @@ class PowerForm:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedForm:
-    """s0 = s0_max (1 - exp(-a psi)), s1 = b psi [Chandravamsi2025], the learning rate the best of those that are tried.
+    """`spaces.laws.Winner`: s0 = s0_max (1 - exp(-a psi / C)), s1 = b psi / C; the best of the rates that are tried.
 
     theta: (ln s0_max, ln a, ln b).
+
+    Attributes:
+        kind: of the signals, one of `spaces.laws.WINNER_CONSTANTS`.
     """
+
+    kind: str
 
     @property
     def start(self) -> Array:
-        """The published constants for audio."""
-        constants = WINNER_CONSTANTS["audio"]
+        """The published constants for this kind."""
+        constants = WINNER_CONSTANTS[self.kind]
         return np.log([constants.s0_max, constants.a, constants.b])
 
     def regret_db(self, theta: Array, surfaces: Surfaces) -> Array:
         """See `Form`."""
         s0_max, a, b = np.exp(theta)
-        psi = surfaces.features["psi"]
+        psi = surfaces.features["psi"] / surfaces.channels
         s0, s1 = s0_max * (1.0 - np.exp(-a * psi)), b * psi
         band = s0 * surfaces.gain(s1) / surfaces.nyquist_rad
         tried = [surfaces.regret_db(band, s1, np.full(len(surfaces), lr)) for lr in TUNED_LRS]
@@ -169,8 +177,9 @@ def power_form(surfaces: Surfaces, candidates: Sequence[str], most: int = MOST_F
     Args:
         surfaces: several signals'.
         candidates: features to choose from; those that do not vary are no use.
-        most: features of the bandwidth, and of the learning rate.
+        most: features of the bandwidth, and of the learning rate; there is one for `SIGNALS_A_FEATURE` signals at most.
     """
+    most = min(most, len(set(surfaces.signals)) // SIGNALS_A_FEATURE)
     varying = [name for name in candidates if np.ptp(surfaces.features[name]) > 0.0]
     centres = {name: float(np.exp(np.mean(np.log(np.maximum(surfaces.features[name], LEAST))))) for name in varying}
     best = PowerForm(bandwidth=(), lr=(), centres=centres, start=np.array(PLAIN_START))

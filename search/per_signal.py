@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Unpack
 
-from spaces.laws import LAWS, STEPS, Law, register_law
+from spaces.laws import LAWS, STEPS, Fit, Law, register_law
 from spaces.spectrum import Spectrum
 
 Key = tuple[int, float]
@@ -46,7 +47,7 @@ class PerSignalLaw:
         finally:
             del LAWS[self.name]
 
-    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+    def reason_against(self, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
         """Signals that are not of the corpus."""
         return None if key_of(spectrum) in self._laws else f"{self.name} knows the signals of its corpus alone"
 

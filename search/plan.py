@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from search.config import NetworkSettings, StudySpec
 from search.errors import InputError
-from search.heuristics import SELECTORS, check_heuristics, load_heuristics, predict_point
+from search.heuristics import SELECTORS, check_heuristics, known_heuristics, predict_point
 from search.plugins import digest_of, load_plugins
 from search.references import Reference, build_references
 from search.rungs import rungs_of
@@ -82,13 +82,13 @@ def plan_studies(spec: StudySpec) -> list[Plan]:
     if not spec.signals:
         raise InputError(["at least one signal is needed, but none came"])
     load_plugins(spec.search.plugin)
-    heuristics = load_heuristics(spec.search.heuristic, beyond_domain=spec.search.beyond_domain)
-    checked = read_all(spec.signals, lambda source: _check(source, spec, heuristics))
-    names = [f"{spec.name}/{_stem(one.signal)}-{one.signal.digest[:6]}" for one in checked]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError([f"the signals of a campaign must differ, but {name} came twice" for name in twice])
-    return [_plan_one(spec, name, one) for name, one in zip(names, checked, strict=True)]
+    with known_heuristics(spec.search.heuristic, beyond_domain=spec.search.beyond_domain) as heuristics:
+        checked = read_all(spec.signals, lambda source: _check(source, spec, heuristics))
+        names = [f"{spec.name}/{_stem(one.signal)}-{one.signal.digest[:6]}" for one in checked]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError([f"the signals of a campaign must differ, but {name} came twice" for name in twice])
+        return [_plan_one(spec, name, one) for name, one in zip(names, checked, strict=True)]
 
 
 class _Checked(NamedTuple):
@@ -106,11 +106,20 @@ def _check(source: str, spec: StudySpec, named: Sequence[str]) -> _Checked:
     began = time.perf_counter()
     spectrum = signal.spectrum()
     seconds = time.perf_counter() - began
+    task = build_task(signal, spec.task_config)
     try:
-        heuristics = check_heuristics(named, spectrum, width=spec.network.width, steps=spec.fit.steps)
+        heuristics = check_heuristics(
+            named,
+            spectrum,
+            width=spec.network.width,
+            depth=spec.network.depth,
+            steps=spec.fit.steps,
+            trained_share=task.trained_share,
+            objective=spec.search.objective,
+        )
     except LawError as error:
         raise SignalError(f"{source}: {error}") from error
-    return _Checked(signal, spectrum, seconds, build_task(signal, spec.task_config), heuristics)
+    return _Checked(signal, spectrum, seconds, task, heuristics)
 
 
 def _plan_one(spec: StudySpec, name: str, checked: _Checked) -> Plan:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, load_heuristics, predict_point, silent_laws
+from search.heuristics import ALL_LAWS, SELECTORS, check_heuristics, known_heuristics, predict_point, silent_laws
 from search.plan import read_all
 from search.result import Predictions
 from search.trial import TrialBuilder
 from spaces.catalog import build_space
-from spaces.laws import STEPS, LawError
+from spaces.laws import STEPS, Fit, LawError
 from spaces.parameters import Value
 from trainers.config import Progress
 from trainers.signals import Crop, Signal, read_signal
@@ -49,16 +49,18 @@ def predict(
         InputError: signals that cannot be used.
         LawError: a named heuristic is unknown or does not apply.
     """
-    named = load_heuristics(heuristics, beyond_domain=beyond_domain)
-    signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
-    return Predictions(signals=[_predict_one(signal, named, space, width, depth, steps, seed) for signal in signals])
+    with known_heuristics(heuristics, beyond_domain=beyond_domain) as named:
+        signals = read_all(sources, lambda source: read_signal(source, crop or Crop()))
+        entries = [_predict_one(signal, named, space, width, depth, steps, seed) for signal in signals]
+    return Predictions(signals=entries)
 
 
 def _predict_one(
     signal: Signal, heuristics: Sequence[str], space: str, width: int, depth: int, steps: int, seed: int
 ) -> dict[str, Any]:
     spectrum = signal.spectrum()
-    names = check_heuristics(heuristics, spectrum, width=width, steps=steps)
+    fit = Fit(width=width, depth=depth, steps=steps, trained_share=1.0)
+    names = check_heuristics(heuristics, spectrum, **fit)
     task = build_task(signal) if any(name in SELECTORS for name in names) else None
     searched = build_space(space, spectrum, width=width)
     return {
@@ -74,7 +76,7 @@ def _predict_one(
             name: predict_point(name, spectrum, task, searched, width=width, depth=depth, steps=steps, seed=seed).point
             for name in names
         },
-        "silent": silent_laws(spectrum, width=width, steps=steps) if set(heuristics) <= {ALL_LAWS} else {},
+        "silent": silent_laws(spectrum, **fit) if set(heuristics) <= {ALL_LAWS} else {},
     }
 
 
@@ -125,21 +127,22 @@ def fit_point(
     built, device = build_task(signal, task), pick_device()
     predicted: Mapping[str, Value] = {}
     if heuristic:
-        named = load_heuristics([heuristic], beyond_domain=beyond_domain)
-        if ALL_LAWS in named:
-            raise LawError(f"one heuristic must be named, but got {heuristic!r}")
-        check_heuristics(named, spectrum, width=width, steps=steps)
-        predicted = predict_point(
-            named[0],
-            spectrum,
-            built,
-            searched,
-            width=width,
-            depth=depth,
-            steps=steps,
-            seed=study_seed,
-            trained_share=built.trained_share,
-        ).point
+        share = built.trained_share
+        with known_heuristics([heuristic], beyond_domain=beyond_domain) as named:
+            if ALL_LAWS in named:
+                raise LawError(f"one heuristic must be named, but got {heuristic!r}")
+            check_heuristics(named, spectrum, width=width, depth=depth, steps=steps, trained_share=share)
+            predicted = predict_point(
+                named[0],
+                spectrum,
+                built,
+                searched,
+                width=width,
+                depth=depth,
+                steps=steps,
+                seed=study_seed,
+                trained_share=share,
+            ).point
     point = searched.complete({**predicted, **partial})
     builder = TrialBuilder(
         task=built.digest,

@@ -20,6 +20,7 @@ from search.confirm import seed_values
 from search.errors import StudyError
 from search.objective import Objective
 from search.record import Record
+from search.scoring import task_of
 from search.searched import space_of, spectrum_of
 from search.selection import SEARCH_SEED
 from search.smooth import MIN_POINTS, fit_surrogate, scaled
@@ -57,7 +58,7 @@ class Surface:
         study: that searched it.
         signal: digits of the file's name; landscapes of one signal are left out together.
         features: what a law may know, see `spaces.calibrated`.
-        nyquist_rad, dims, width: of the signal and the networks.
+        kind, channels, nyquist_rad, dims, width, depth: of the signal and the networks.
         low, high: ends of x in its own units, (3,).
         expected_db: on the grid, `GRID`.
         error_db: cross-validated root mean squared error of the surrogate against single fits.
@@ -67,9 +68,12 @@ class Surface:
     study: str
     signal: str
     features: Mapping[str, float]
+    kind: str
+    channels: int
     nyquist_rad: float
     dims: int
     width: int
+    depth: int
     low: Array
     high: Array
     expected_db: Array
@@ -81,7 +85,7 @@ def surface_of(study: StudyStorage) -> Surface:
     """The surface of a study of siren2 in ridge coordinates that has ended.
 
     Raises:
-        StudyError: another space, or too few fits.
+        StudyError: another space, too few fits, or a signal that is not where the study found it.
     """
     space, spectrum, fingerprint = space_of(study), spectrum_of(study.facts("spectrum")), study.facts("fingerprint")
     if space.name != "siren2" or tuple(parameter.name for parameter in space.searched) != COORDINATES:
@@ -90,17 +94,17 @@ def surface_of(study: StudyStorage) -> Surface:
             f"but {study.name} is of {space.name}"
         )
     points, scores = _scored(study, space, study.objective)
-    share = 1.0 - fingerprint["holdout"] if fingerprint["task"] == "holdout" else 1.0
-    width, steps = fingerprint["width"], fingerprint["steps"]
+    width, depth, steps = (fingerprint[key] for key in ("width", "depth", "steps"))
     return build_surface(
         space,
         points,
         scores,
         study=study.name,
         signal=str(study.facts("signal")),
-        features=features_of(spectrum, width=width, steps=steps, trained_share=share),
+        features=features_of(spectrum, width=width, steps=steps, trained_share=task_of(study).trained_share),
         spectrum=spectrum,
         width=width,
+        depth=depth,
     )
 
 
@@ -114,6 +118,7 @@ def build_surface(
     features: Mapping[str, float],
     spectrum: Spectrum,
     width: int,
+    depth: int,
 ) -> Surface:
     """The surface through fits.
 
@@ -122,7 +127,7 @@ def build_surface(
         points, scores_db: see `smooth.fit_surrogate`.
         study, signal, features: see `Surface`.
         spectrum: of the signal.
-        width: of the networks.
+        width, depth: of the networks.
 
     Raises:
         StudyError: fewer fits than a surrogate needs.
@@ -139,9 +144,12 @@ def build_surface(
         study=study,
         signal=signal,
         features=features,
+        kind=spectrum.kind,
+        channels=spectrum.channels,
         nyquist_rad=spectrum.nyquist_rad,
         dims=spectrum.dims,
         width=width,
+        depth=depth,
         low=ends[:, 0],
         high=ends[:, 1],
         expected_db=expected_db.reshape(GRID),
@@ -154,14 +162,16 @@ class Surfaces:
     """Several surfaces, asked together.
 
     Args:
-        surfaces: at least one.
+        surfaces: at least one, all of signals of one kind.
     """
 
     def __init__(self, surfaces: Sequence[Surface]) -> None:
         self.surfaces = list(surfaces)
         self.signals = [surface.signal for surface in surfaces]
+        [self.kind] = {surface.kind for surface in surfaces}
         names = set.intersection(*(set(surface.features) for surface in surfaces))
         self.features = {name: np.array([surface.features[name] for surface in surfaces]) for name in sorted(names)}
+        self.channels = np.array([surface.channels for surface in surfaces])
         self.nyquist_rad = np.array([surface.nyquist_rad for surface in surfaces])
         self._width = np.array([surface.width for surface in surfaces])
         self._uniform = HIDDEN_W / (math.sqrt(3.0) * np.array([surface.dims for surface in surfaces]))

@@ -7,7 +7,7 @@ absolute: s0 is kept
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,7 @@ def transfer(
     """Search every signal at its size, and judge the found points at `times` the samples and steps.
 
     Args:
-        spec: what is searched first; `signal.samples` must be given, space siren2.
+        spec: what is searched first; `signal.samples` must be given, space siren2. Seeds and pruner as of `validate`.
         times: by how much samples and steps grow.
         trials_there: of the search at the larger size, against which the loss is measured; as many as at the small
             one unless given.
@@ -82,7 +82,7 @@ def transfer(
         UsageError: no number of samples, another space than siren2, or fewer than two confirm seeds.
         InputError, ... as `run_study`: a signal that is not `times` as long, too.
     """
-    display = display or Display()
+    display, spec = display or Display(), spec.for_judging()
     if spec.signal.samples is None or not spec.signals:
         raise UsageError("samples and signals must be given to search a crop of them")
     if times < 2:
@@ -95,16 +95,15 @@ def transfer(
     unconfirmed = spec.search.model_copy(update={"confirm": 0})  # the points are judged there
     [here] = settings_of(spec.model_copy(update={"name": f"{name}-from", "search": unconfirmed}), (), ())
     there = _larger(spec.model_copy(update={"name": f"{name}-to"}), times, trials_there or spec.search.trials)
-    plan_studies(here)
-    plan_studies(there)
+    asked = {plan.name for setting in (here, there) for plan in plan_studies(setting)}
     run_study(here, display=display)
-    found = {study.facts("signal"): study for study in find_studies(spec.store.store, spec.store.storage, here.name)}
+    found = {study.facts("signal"): study for study in _studies_of(here, asked)}
     with ExitStack() as stack:
         carried = {way: stack.enter_context(_carried(way, there, found).known()) for way in CARRIED}
         names = (*there.search.heuristic, *carried.values())
         search = there.search.model_copy(update={"heuristic": names})
         run_study(there.model_copy(update={"search": search}), display=display)
-    studies = find_studies(spec.store.store, spec.store.storage, there.name)
+    studies = _studies_of(there, asked)
     [setting] = judge(studies, spec.store.store, scores=(), say=display.say)["settings"]
     ways = {label: way for way, label in carried.items()}
     setting["heuristics"] = {ways.get(label, label): entry for label, entry in setting["heuristics"].items()}
@@ -121,6 +120,11 @@ def transfer(
     )
     keep(document, name, "transfer", spec.store, display.say)
     return document
+
+
+def _studies_of(setting: StudySpec, names: Collection[str]) -> list[StudyStorage]:
+    studies = find_studies(setting.store.store, setting.store.storage, setting.name)
+    return [study for study in studies if study.name in names]
 
 
 def _larger(spec: StudySpec, times: int, trials: int) -> StudySpec:

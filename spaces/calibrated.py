@@ -1,6 +1,7 @@
 """Calibrated laws: products of powers of what is known before training.
 
-psi, power_psi, rms, flatness: of the signal's spectrum, each 0 to 1 (`spaces.spectrum`)
+psi, power_psi, rms, flatness: of the signal's spectrum (`spaces.spectrum`); psi and flatness 0 to 1, the other two
+                               beyond 1 where a grid's corners lie beyond the Nyquist frequency of its axes
 samples, width, steps:         of the fit
 trained_share:                 share of the samples that are trained on, 1 where none is held out
 load:                          trained samples / width^2: samples for each weight of a hidden layer
@@ -16,9 +17,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
-from spaces.laws import STEPS, LawError, scales_of_band
+from spaces.laws import STEPS, Fit, LawError, scales_of_band
 from spaces.spectrum import Spectrum
 
 FEATURES = ("psi", "power_psi", "rms", "flatness", "samples", "width", "steps", "trained_share", "psi_matched")
@@ -31,6 +32,9 @@ follows psi: between them no more is known than that it changes."""
 LEAST = 1e-6
 """A silent spectrum has features of 0, which have no negative power."""
 
+SPELLED: Mapping[str, str] = {"samples": "d", "width": "d", "depth": "d", "steps": "d", "load": ".4g"}
+"""How the ends of a domain are written."""
+
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 """A law's name stands in keys, tables and MLflow."""
 
@@ -39,9 +43,14 @@ STRICT: Mapping[str, Any] = {"extra": "forbid", "allow_inf_nan": False, "strict"
 """How pydantic reads these classes from a file (`search.law_files`)."""
 
 
+def load_of(spectrum: Spectrum, *, width: int, trained_share: float) -> float:
+    """Trained samples / width^2."""
+    return trained_share * spectrum.num_samples / width**2
+
+
 def features_of(spectrum: Spectrum, *, width: int, steps: int, trained_share: float) -> dict[str, float]:
     """Every feature that is known, by its name in `FEATURES`."""
-    load = trained_share * spectrum.num_samples / width**2
+    load = load_of(spectrum, width=width, trained_share=trained_share)
     matched = 1.0 / (1.0 + (EVEN_LOAD / load) ** STEEPNESS)
     return {
         "psi": spectrum.centroid,
@@ -93,8 +102,6 @@ class Formula:
     def spell(self) -> str:
         """As a formula: `0.83 psi^1.4 samples^-0.2, at most 1`."""
         text = " ".join([f"{self.factor:.3g}", *(f"{name}^{power:.3g}" for name, power in self.powers.items())])
-        if not self.powers:
-            return text
         text += f", at least {self.low:.3g}" if self.low > 0 else ""
         return text + (f", at most {self.high:.3g}" if self.high is not None else "")
 
@@ -106,6 +113,7 @@ class Domain:
     Attributes:
         kinds: of signal.
         samples, width, steps: least and most.
+        depth, load: likewise; None: not known, and not checked.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -114,21 +122,30 @@ class Domain:
     samples: tuple[int, int]
     width: tuple[int, int]
     steps: tuple[int, int]
+    depth: tuple[int, int] | None = None
+    load: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("samples", "width", "steps"):
-            low, high = getattr(self, name)
+        for name in ("samples", "width", "steps", "depth"):
+            low, high = getattr(self, name) or (1, 1)
             if not 1 <= low <= high:
                 raise LawError(f"`1 <= least <= most` must hold for {name}, but got {low} and {high}")
+        least, most = self.load or (1.0, 1.0)
+        if not 0 < least <= most:
+            raise LawError(f"`0 < least <= most` must hold for load, but got {least:g} and {most:g}")
 
-    def reason_against(self, spectrum: Spectrum, width: int | None, steps: int | None) -> str | None:
+    def reason_against(self, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
         """Why a law of this domain says nothing; what is not known is not checked."""
         if spectrum.kind not in self.kinds:
             return f"is for {', '.join(self.kinds)}, but the signal is of kind {spectrum.kind}"
-        for name, value in (("samples", spectrum.num_samples), ("width", width), ("steps", steps)):
-            low, high = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                return f"is for {low} to {high} {name}, but got {name}={value}"
+        values = {"samples": spectrum.num_samples, **{key: fit.get(key) for key in ("width", "depth", "steps")}}
+        if "width" in fit and "trained_share" in fit:
+            values["load"] = load_of(spectrum, width=fit["width"], trained_share=fit["trained_share"])
+        for name, value in values.items():
+            ends = getattr(self, name)
+            if value is not None and ends and not ends[0] <= value <= ends[1]:
+                said = " to ".join(f"{end:{SPELLED[name]}}" for end in dict.fromkeys(ends))
+                return f"is for {said} {name}, but got {name}={value:{SPELLED[name]}}"
         return None
 
 
@@ -166,14 +183,19 @@ class CalibratedLaw:
                 f"but got {self.name!r}"
             )
 
-    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
-        """Signals and fits outside its domain, and spectra that were stored without a feature that it needs."""
+    def reason_against(self, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
+        """Signals, fits and objectives that it is not for, and spectra stored without a feature that it needs."""
         known = features_of(spectrum, width=1, steps=1, trained_share=1.0)
         formulas = [formula for formula in (self.bandwidth, self.s1, self.lr) if formula]
         missing = sorted({name for formula in formulas for name in formula.powers} - set(known))
         if missing:
             return f"{self.name} needs {', '.join(missing)} of the spectrum, which was stored without"
-        reason = None if self.is_everywhere else self.domain.reason_against(spectrum, width, steps)
+        if self.is_everywhere:
+            return None
+        asked = fit.get("objective", self.objective)
+        if asked not in (self.objective, "both"):
+            return f"{self.name} is for objective {self.objective}, but got objective={asked}"
+        reason = self.domain.reason_against(spectrum, **fit)
         return f"{self.name} {reason}" if reason else None
 
     def point(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from spaces.noise import HIDDEN_W, scales_on_ridge
 from spaces.spectrum import Spectrum
@@ -25,6 +25,23 @@ STEPS = 500
 
 class LawError(ValueError):
     """A law that is unknown, or asked outside its domain."""
+
+
+class Fit(TypedDict, total=False):
+    """What is known of a fit; a law that looks at what is not known speaks.
+
+    Attributes:
+        width, depth: of the networks.
+        steps: of the fit.
+        trained_share: share of the samples that are trained on.
+        objective: of the study: "fit", "holdout" or "both".
+    """
+
+    width: int
+    depth: int
+    steps: int
+    trained_share: float
+    objective: str
 
 
 class Law(Protocol):
@@ -46,7 +63,7 @@ class Law(Protocol):
     def is_variant(self) -> bool:
         """Whether it applies only where it is asked for by name."""
 
-    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+    def reason_against(self, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
         """Why the law says nothing about such a signal or fit, as far as that is known; None if it does."""
 
     def point(
@@ -103,7 +120,7 @@ class Winner:
     centroid: str = "flattened"
     channel_power: int = 1
 
-    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+    def reason_against(self, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
         """Kinds without published constants have no point."""
         if spectrum.kind in self.constants:
             return None
@@ -142,7 +159,7 @@ class Bandwidth:
     s1: float = 0.25
     lr: float = 1e-3
 
-    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+    def reason_against(self, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
         """Applies to every grid with more than one sample per axis."""
         return None
 
@@ -180,7 +197,7 @@ class OwnLaw:
     space: str = "siren2"
     is_variant: bool = False
 
-    def reason_against(self, spectrum: Spectrum, *, width: int | None = None, steps: int | None = None) -> str | None:
+    def reason_against(self, spectrum: Spectrum, **fit: Unpack[Fit]) -> str | None:
         """Kinds that it is not for."""
         if not self.kinds or spectrum.kind in self.kinds:
             return None
@@ -230,16 +247,12 @@ def register_law(name: str, law: Law) -> None:
 def laws_for(
     spectrum: Spectrum,
     among: Iterable[Law] | None = None,
-    *,
-    width: int | None = None,
-    steps: int | None = None,
+    **fit: Unpack[Fit],
 ) -> dict[str, Law]:
     """The laws that apply to such a signal and fit without being asked for by name: no variants; of all or some."""
     laws = LAWS if among is None else {law.name: law for law in among}
     return {
-        name: law
-        for name, law in laws.items()
-        if not law.is_variant and law.reason_against(spectrum, width=width, steps=steps) is None
+        name: law for name, law in laws.items() if not law.is_variant and law.reason_against(spectrum, **fit) is None
     }
 
 

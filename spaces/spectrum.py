@@ -36,6 +36,9 @@ LONG = 1 << 21
 BLOCK = 1 << 17
 """Samples of a long line that are looked at together for `shape_features`: 3 s at 44.1 kHz."""
 
+ROUNDING = 1e-24
+"""Of a grid's energy: a constant's lines carry 1e-31 of it or so, from rounding, and count as silence."""
+
 BINS_AT_ONCE = 1 << 16
 """Of a spectrum whose amplitudes are summed: they stay in cache, and no array as long as the spectrum is made."""
 
@@ -173,15 +176,15 @@ def shape_features(values: NDArray[Any], shape: tuple[int, ...]) -> dict[str, fl
 
     power_psi = sum f P / sum P; rms = sqrt(sum f^2 P / sum P); flatness = exp(mean ln P) / mean P, 0 (a line) to 1
     (white), P at least 1e-12 of its largest. Of a line of more than `BLOCK` samples, P is the mean over blocks of so
-    many. Silence has 0 in all.
+    many. Silence and constants have 0 in all.
     """
+    blocks = values[None]
     if len(shape) == 1 and shape[0] > BLOCK:
         blocks = values[: shape[0] // BLOCK * BLOCK].reshape(-1, BLOCK, values.shape[-1])
         shape = (BLOCK,)
-        power = np.mean([power_spectra(block, shape) for block in blocks], axis=0)
-    else:
-        power = power_spectra(values, shape)
-    if not power.any():
+    power = np.mean([power_spectra(block, shape) for block in blocks], axis=0)
+    energy = math.prod(shape) * float(np.vdot(blocks, blocks)) / len(blocks)  # of the mean's line, too
+    if power.sum() <= ROUNDING * energy:
         return dict.fromkeys(("power_psi", "rms", "flatness"), 0.0)
     f = np.arange(1, len(power) + 1) / (max(shape) / 2.0)
     total, floored = power.sum(), np.maximum(power, 1e-12 * power.max())
@@ -281,10 +284,12 @@ def rms_frequency(values: NDArray[Any], shape: tuple[int, ...]) -> Array:
     power = (np.abs(np.fft.fftn(to_grid(values, shape), axes=axes)) ** 2).sum(axis=axes[0] - 1)
     omega = [math.pi * (num - 1) * np.fft.fftfreq(num) for num in shape]
     squared = sum(each**2 for each in np.meshgrid(*omega, indexing="ij"))
+    energy = power.sum(axis=axes)
     power[(..., *[0] * len(shape))] = 0.0
     total = power.sum(axis=axes)
     weighted = (power * squared).sum(axis=axes)
-    return np.asarray(np.sqrt(np.divide(weighted, total, out=np.zeros_like(total), where=total != 0.0)))
+    is_rounding = (total == 0.0) | (total < ROUNDING * energy)  # what is not finite stays so
+    return np.asarray(np.sqrt(np.divide(weighted, total, out=np.zeros_like(total), where=~is_rounding)))
 
 
 _Bins: TypeAlias = tuple[NDArray[np.intp], Array, int]

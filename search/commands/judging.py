@@ -9,11 +9,8 @@ from typing import Any
 import click
 
 from search.commands.shared import config_option, json_option, print_json, spec_of
-from search.config import StudySpec
+from search.config import JUDGING_SEEDS, StudySpec
 from search.options import section_options
-
-JUDGING_SEEDS = 8
-"""Fresh seeds of a validation."""
 
 seeds_option = click.option(
     "--seeds", type=click.IntRange(2, 1000), help=f"fresh seeds that judge  [default: {JUDGING_SEEDS}]"
@@ -82,7 +79,7 @@ def validate(
     from search.display import Terminal
 
     document = validate_signals(
-        _judging(spec, seeds),
+        _with_seeds(spec, seeds),
         samples=samples,
         widths=width,
         sizes=[Size.read(text) for text in sizes],
@@ -108,7 +105,7 @@ def validate(
 @seeds_option
 @sizes_options
 @section_options("search", "space", "objective", "trials", "pruner", "seed", "deterministic")
-@section_options("signal", "start", "channels")
+@section_options("signal", "start", "crop", "channels", "dims", "kind")
 @section_options("task")
 @section_options("network", "depth")
 @section_options("fit")
@@ -137,7 +134,7 @@ def calibrate(
     from search.display import Terminal
 
     document = calibrate_law(
-        _judging(spec, seeds),
+        _with_seeds(spec, seeds),
         out=out,
         samples=samples,
         widths=width,
@@ -184,7 +181,7 @@ def transfer(
     from search.display import Terminal
     from search.transfers import transfer as transfer_points
 
-    document = transfer_points(_judging(spec, seeds), times=times, trials_there=trials_there, display=Terminal())
+    document = transfer_points(_with_seeds(spec, seeds), times=times, trials_there=trials_there, display=Terminal())
     if as_json:
         print_json(document)
         return
@@ -207,10 +204,7 @@ def _sized_spec(
     return spec_of(config, {**options, **first}, {"name": name, "signals": signals})
 
 
-def _judging(spec: StudySpec, seeds: int | None) -> StudySpec:
-    """What judges has more seeds than what finds, and the final PSNR of all trials, unless the user says otherwise."""
-    given_here = spec.search.model_fields_set
-    update: dict[str, Any] = {} if "pruner" in given_here else {"pruner": "none"}
-    if seeds is not None or "confirm" not in given_here:
-        update["confirm"] = JUDGING_SEEDS if seeds is None else seeds
-    return spec.model_copy(update={"search": spec.search.model_copy(update=update)})
+def _with_seeds(spec: StudySpec, seeds: int | None) -> StudySpec:
+    if seeds is None:
+        return spec
+    return spec.model_copy(update={"search": spec.search.model_copy(update={"confirm": seeds})})

@@ -159,7 +159,7 @@ def few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(autouse=True)
 def same_laws() -> Iterator[None]:
-    """A law from a file is known to the whole process; here, until its test ends."""
+    """A law that a test registers is known until that test ends."""
     before = dict(LAWS)
     yield
     LAWS.clear()

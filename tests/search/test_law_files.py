@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from search.config import StudySpec
-from search.errors import StudyError
+from search.errors import InputError, StudyError
 from search.law_files import read_law, write_law
+from search.plan import plan_studies
+from search.point import fit_point, predict
 from search.run import run_study
 from search.status import find_studies
 from spaces.calibrated import CalibratedLaw, Domain, Formula
 from spaces.laws import LAWS, LawError, register_law
+from trainers.signals import Crop
 
 LAW = CalibratedLaw(
     name="from-file",
@@ -24,8 +27,9 @@ LAW = CalibratedLaw(
     bandwidth=Formula(factor=0.5, powers={"psi": 1.0, "samples": -0.1}, high=1.0),
     s1=Formula(factor=0.25),
     lr=Formula(factor=1e-3),
-    domain=Domain(kinds=("audio",), samples=(64, 20_000), width=(8, 256), steps=(5, 1_000)),
-    objective="holdout",
+    domain=Domain(
+        kinds=("audio",), samples=(64, 20_000), width=(8, 256), steps=(5, 1_000), depth=(2, 4), load=(0.1, 4.0)
+    ),
     facts={"corpus": {"signals": 3}, "mean_regret_db": 1.5},
     is_variant=True,
 )
@@ -42,7 +46,18 @@ def law_file(tmp_path: Path) -> Path:
 
 def test_what_is_written_is_read_again(law_file: Path) -> None:
     assert read_law(law_file) == LAW
+    for_held_out = replace(LAW, objective="holdout")
+    write_law(law_file, for_held_out)
+    assert read_law(law_file) == for_held_out
     assert json.loads(law_file.read_text())["formulas"][0] == "B / Nyquist = 0.5 psi^1 samples^-0.1, at most 1"
+
+
+def test_a_file_that_says_nothing_of_depth_and_load_is_read_too(law_file: Path) -> None:
+    document = json.loads(law_file.read_text())
+    for key in ("depth", "load"):
+        del document["law"]["domain"][key]
+    law_file.write_text(json.dumps(document))
+    assert read_law(law_file) == replace(LAW, domain=replace(LAW.domain, depth=None, load=None))
 
 
 CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
@@ -111,6 +126,9 @@ def test_predict_and_fit_know_a_law_from_a_file_and_refuse_it_outside_its_domain
     code, out, _ = shell("fit", *signal, "--heuristic", str(law_file), "--json")
     assert code == 0
     assert json.loads(out)["params"] == pytest.approx(entry["predictions"]["from-file"])
+    deep = ["--depth", "6", "--heuristic", str(law_file)]
+    assert shell("predict", *signal, *deep)[2] == "error: from-file is for 2 to 4 depth, but got depth=6\n"
+    assert shell("fit", *signal, *deep)[2] == "error: from-file is for 2 to 4 depth, but got depth=6\n"
     code, _, err = shell("predict", *signal[:-1], "2000", "--heuristic", str(law_file))
     assert code == 2
     assert err == "error: from-file is for 5 to 1000 steps, but got steps=2000\n"
@@ -133,6 +151,26 @@ def test_a_calibrated_law_that_says_nothing_says_why_and_speaks_where_it_is_told
     assert entry["silent"] == {}
 
 
+def test_a_law_that_spoke_beyond_its_domain_is_silent_again_after_the_call(small_spec: SpecOf) -> None:
+    before, named = dict(LAWS), ("calibrated",)
+    for call in (
+        lambda: predict(["synthetic:tone"], heuristics=named, width=8, beyond_domain=True),
+        lambda: fit_point("synthetic:tone", {}, heuristic=named[0], width=8, depth=2, steps=1, beyond_domain=True),
+        lambda: plan_studies(small_spec(search={"heuristic": named, "beyond_domain": True})),
+    ):
+        call()
+        [entry] = predict(["synthetic:tone"], width=8)["signals"]
+        assert entry["silent"]["calibrated"].startswith("calibrated is for 512 to 16384 samples")
+        assert before == LAWS
+
+
+def test_a_law_from_a_file_is_known_by_its_name_while_its_call_lasts(law_file: Path) -> None:
+    [entry] = predict(["synthetic:tone"], heuristics=[str(law_file)], crop=Crop(samples=256), width=8)["signals"]
+    assert set(entry["predictions"]) == {"from-file"}
+    with pytest.raises(LawError, match="unknown heuristic 'from-file'"):
+        predict(["synthetic:tone"], heuristics=["from-file"], crop=Crop(samples=256), width=8)
+
+
 def test_a_law_that_is_called_as_another_is_refused(tmp_path: Path, shell: Shell) -> None:
     write_law(tmp_path / "winner.json", replace(LAW, name="winner"))
     code, _, err = shell("predict", "synthetic:bright", "--heuristic", str(tmp_path / "winner.json"))
@@ -153,10 +191,20 @@ def test_a_law_joins_a_study_that_has_ended_without_changing_what_it_found(small
     assert others == before["references"]
 
 
+def test_a_study_refuses_a_law_of_another_objective_and_of_another_load(small_spec: SpecOf, tmp_path: Path) -> None:
+    path = tmp_path / "fitted.json"
+    write_law(path, replace(LAW, domain=replace(LAW.domain, load=(6.0, 7.0))))
+    search = {"heuristic": (str(path),), "objective": "holdout"}
+    with pytest.raises(InputError, match="from-file is for objective fit, but got objective=holdout"):
+        plan_studies(small_spec(search=search))
+    with pytest.raises(InputError, match=r"from-file is for 6 to 7 load, but got load=1\.406"):
+        plan_studies(small_spec(search={**search, "objective": "both"}))
+    assert plan_studies(small_spec(search={**search, "beyond_domain": True}))
+
+
 def test_another_law_under_the_name_of_one_that_was_fitted_is_refused(small_spec: SpecOf, law_file: Path) -> None:
     spec = small_spec(search={"heuristic": (str(law_file),)})
     run_study(spec)
     write_law(law_file, replace(LAW, s1=Formula(factor=0.5)))
-    del LAWS[LAW.name]
     with pytest.raises(StudyError, match=r"from-file of study .* must be the law that was fitted, at .*s1=0.25"):
         run_study(spec)

@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from spaces.calibrated import FEATURES, CalibratedLaw, Domain, Formula, features_of
-from spaces.laws import Bandwidth, LawError
+from spaces.laws import Bandwidth, Fit, LawError
 from spaces.spectrum import Spectrum, nyquist_rad
 
-DOMAIN = Domain(kinds=("audio",), samples=(512, 20_000), width=(16, 256), steps=(50, 1_000))
+DOMAIN = Domain(
+    kinds=("audio",), samples=(512, 20_000), width=(16, 256), steps=(50, 1_000), depth=(3, 4), load=(0.1, 4.0)
+)
 LAW = CalibratedLaw(
     name="mine",
     source="a test",
@@ -34,6 +36,7 @@ def test_a_formula_is_a_product_of_powers_between_its_bounds() -> None:
     assert formula({"psi": 1e-3, "width": 1.0}) == 0.01
     assert formula.spell() == "2 psi^2 width^-0.5, at least 0.01, at most 0.5"
     assert Formula(factor=0.25).spell() == "0.25"
+    assert Formula(factor=1e-3, low=1e-4, high=5e-3).spell() == "0.001, at least 0.0001, at most 0.005"
 
 
 def test_silence_has_a_finite_value_where_a_power_is_negative() -> None:
@@ -74,11 +77,13 @@ def test_a_law_that_leaves_the_rate_open_names_none() -> None:
         (spectrum_like(num=511), {}, "mine is for 512 to 20000 samples, but got samples=511"),
         (spectrum_like(), {"width": 8}, "mine is for 16 to 256 width, but got width=8"),
         (spectrum_like(), {"steps": 5_000}, "mine is for 50 to 1000 steps, but got steps=5000"),
+        (spectrum_like(), {"depth": 2}, "mine is for 3 to 4 depth, but got depth=2"),
+        (spectrum_like(), {"width": 222, "trained_share": 1.0}, "mine is for 0.1 to 4 load, but got load=0.08311"),
+        (spectrum_like(), {"width": 24, "trained_share": 1.0}, "mine is for 0.1 to 4 load, but got load=7.111"),
+        (spectrum_like(), {"objective": "holdout"}, "mine is for objective fit, but got objective=holdout"),
     ],
 )
-def test_outside_its_domain_a_law_says_nothing_unless_it_is_told_to(
-    spectrum: Spectrum, fit: dict[str, int], reason: str
-) -> None:
+def test_outside_its_domain_a_law_says_nothing_unless_it_is_told_to(spectrum: Spectrum, fit: Fit, reason: str) -> None:
     assert LAW.reason_against(spectrum, **fit) == reason
     assert replace(LAW, is_everywhere=True).reason_against(spectrum, **fit) is None
 
@@ -86,6 +91,17 @@ def test_outside_its_domain_a_law_says_nothing_unless_it_is_told_to(
 def test_inside_its_domain_and_as_far_as_it_is_known_a_law_speaks() -> None:
     assert LAW.reason_against(spectrum_like()) is None
     assert LAW.reason_against(spectrum_like(), width=64, steps=300) is None
+    assert LAW.reason_against(spectrum_like(), width=24) is None  # its load depends on what is trained on
+    assert LAW.reason_against(spectrum_like(), width=24, depth=3, trained_share=0.5, objective="both") is None
+
+
+def test_a_law_for_held_out_samples_is_silent_where_the_fit_counts() -> None:
+    law = replace(LAW, objective="holdout")
+    assert law.reason_against(spectrum_like(), objective="holdout") is None
+    assert (
+        law.reason_against(spectrum_like(), objective="fit") == "mine is for objective holdout, but got objective=fit"
+    )
+    assert replace(law, is_everywhere=True).reason_against(spectrum_like(), objective="fit") is None
 
 
 def test_a_spectrum_that_was_stored_without_a_feature_is_refused() -> None:
@@ -101,6 +117,8 @@ def test_a_spectrum_that_was_stored_without_a_feature_is_refused() -> None:
         (lambda: Formula(factor=1.0, low=2.0, high=1.0), "low <= high"),
         (lambda: Formula(factor=1.0, powers={"loudness": 1.0}), "unknown feature 'loudness'"),
         (lambda: replace(DOMAIN, width=(9, 8)), "`1 <= least <= most` must hold for width, but got 9 and 8"),
+        (lambda: replace(DOMAIN, depth=(4, 3)), "`1 <= least <= most` must hold for depth, but got 4 and 3"),
+        (lambda: replace(DOMAIN, load=(0.0, 4.0)), "`0 < least <= most` must hold for load, but got 0 and 4"),
         (lambda: replace(LAW, name="../x"), "a law's name must begin with"),
     ],
 )

@@ -344,8 +344,21 @@ def test_the_rms_frequency_of_a_plane_wave_is_its_vectors_length() -> None:
     assert rms_frequency(np.stack([wave, 2 * wave]), (40, 40)) == pytest.approx([math.pi * 5 * 39 / 40] * 2, rel=1e-9)
 
 
-def test_the_rms_frequency_of_a_constant_is_zero() -> None:
-    assert rms_frequency(np.full((50, 1), 2.0), (50,)) == pytest.approx(0.0, abs=1e-6)
+@pytest.mark.parametrize(("value", "shape"), [(2.0, (50,)), (0.1, (4_001,)), (0.1, (61, 67)), (0.1, (BLOCK + 9,))])
+def test_a_constant_has_no_frequency(value: float, shape: tuple[int, ...]) -> None:
+    constant = np.full((math.prod(shape), 1), value)
+    assert rms_frequency(constant, shape) == 0.0
+    assert shape_features(constant, shape) == {"power_psi": 0.0, "rms": 0.0, "flatness": 0.0}
+
+
+def test_a_tone_of_a_millionth_of_the_mean_counts() -> None:
+    faint = 0.1 + 1e-7 * tone(4_000, 400)[:, None]
+    assert shape_features(faint, (4_000,))["rms"] == pytest.approx(0.2)
+    assert rms_frequency(faint, (4_000,)) == pytest.approx(0.1 * 2 * math.pi * 3_999 / 2, rel=1e-6)
+
+
+def test_the_rms_frequency_of_what_is_not_finite_is_not_finite() -> None:
+    assert not np.isfinite(rms_frequency(np.full((8, 1), np.nan), (8,)))
 
 
 def test_the_shape_of_a_tone_of_white_noise_and_of_silence() -> None:
