@@ -230,7 +230,7 @@ def test_an_actor_that_hangs_beyond_its_lease_is_ended_and_makes_room_for_anothe
 
     def hang_once(spec: TrialSpec, progress: object) -> None:
         if not hanging:
-            hanging.append(next(pid for _, pid in workers._places.values()))
+            hanging.append(workers._places[workers.ids()[0]][1])  # of those that fit: not one that still starts
             os.kill(hanging[0], signal_module.SIGSTOP)
 
     try:
