@@ -13,7 +13,7 @@ FRESH_SEEDS = "winnow.fresh_seeds"
 OVER_PREDICTION = "winnow.better_than_prediction"
 OVER_BASELINE = "winnow.better_than_baseline"
 
-VARIED = "winnow.varied"
+VARIED = "mlflow.winnow.varied"
 """Tag of a study's run: the parameters that its trials vary, in order."""
 
 ANSWER_TAGS = (FOUND, OVER_PREDICTION, FRESH_SEEDS, OVER_BASELINE)

@@ -21,8 +21,9 @@ from search.errors import one_line
 from search.folder import CONVERGENCE, LANDSCAPE, PREVIEW, REPORT, SOUNDS, VIEWS, WAVEFORM
 from search.preset_views import STUDIES, TRIALS
 from search.references import reference_key
-from search.table import columns_of, rows_of
-from search.ui_links import artifact_link, picture_link, run_link, view_link
+from search.stats import mean_interval
+from search.table import columns_of, legend_of, rows_of
+from search.ui_links import artifact_link, model_link, picture_link, run_link, view_link
 
 if TYPE_CHECKING:
     from search.view import StudyView
@@ -32,6 +33,9 @@ NOTE = "mlflow.note.content"
 
 RUN_LIMIT, EXPERIMENT_LIMIT, OLD_EXPERIMENT_LIMIT = 7900, 19_500, 4900
 """Characters: MLflow holds 8,000 of a run's tag and 20,000 of an experiment's, of which older servers take 5,000."""
+
+SIZES = {"space": "space", "num_samples": "samples", "width": "width", "steps": "steps"}
+"""Parameters that tell studies of a campaign apart, and what a person calls them."""
 
 FEW = 3
 """Studies that the experiment's first line, all that MLflow shows unasked, names one by one."""
@@ -49,9 +53,15 @@ LOOKED_AT = {
 """Artifacts that a study's description leads to."""
 
 CAPTION = (
-    "PSNR in dB. 1 seed: of the search; fresh seeds: mean ± standard deviation; found better by: mean difference of "
-    "the same seeds, with its 95 % interval."
+    "PSNR of a fit's best step, dB. 1 seed: of the search; fresh seeds: mean ± standard deviation; found better by: "
+    "mean difference of the same seeds, with its 95 % interval."
 )
+
+CHILD_NOTE = (
+    "`psnr_db` is of the fit's best step, `best_step`; `curve_psnr_db` is of all steps that were measured. "
+    "[The study]({study}) says which point was found."
+)
+"""Description of a trial or reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +82,14 @@ class ShownStudy:
 
 
 def study_note(
-    view: StudyView, experiment: str, parent: str, runs: Mapping[str, str], artifacts: Collection[str] = ()
+    view: StudyView,
+    experiment: str,
+    parent: str,
+    runs: Mapping[str, str],
+    *,
+    artifacts: Collection[str] = (),
+    model: str | None = None,
+    trials: str = TRIALS,
 ) -> str:
     """A study's description: the answer, what was asked, where to look, the table, and the landscape.
 
@@ -81,18 +98,23 @@ def study_note(
         experiment, parent: ids of the experiment and of the study's run.
         runs: ids of its child runs, by key.
         artifacts: names of what the run has, though the study's folder may not have it any more.
+        model: id of the winner's.
+        trials: view that lists its trials.
     """
     summary = view.summary
     names = {*artifacts, *(path.name for path in view.ending.files)} if view.ending else set()
     looked_at = [
         f"[{what}]({artifact_link(experiment, parent, name)})" for name, what in LOOKED_AT.items() if name in names
     ]
-    looked_at.append(f"[all trials, the best first]({view_link(experiment, TRIALS)})")
-    lines = [*_answer(view), "", "Look at: " + " · ".join(looked_at), "", "Asked: " + escape(_asked(view)), ""]
+    if model:
+        looked_at.append(f"[model]({model_link(experiment, model)})")
+    looked_at.append(f"[trials, the best first]({view_link(experiment, trials)})")
+    first, *others = _answer(view) or [""]
+    lines = [first, "Look at: " + " · ".join(looked_at), *others, "", "Asked: " + escape(_asked(view)), ""]
     rows = rows_of(summary)
     if rows:
         lines += _table(columns_of(rows), [_linked(row, summary, experiment, runs) for row in rows])
-        lines += ["", CAPTION, ""]
+        lines += ["", f"{CAPTION} {escape(legend_of(summary))}", ""]
     picture = next((name for name in (PREVIEW, LANDSCAPE) if name in names), None)
     if picture:
         lines.append(f"![Every trial in the plane that was searched]({picture_link(parent, picture)})")
@@ -112,17 +134,22 @@ def campaign_note(studies: Sequence[ShownStudy], experiment: str, limit: int = E
         f"[all trials, the best first]({view_link(experiment, TRIALS)})",
         f"[charts of the trials]({view_link(experiment, TRIALS, charts=True)})",
     ]
-    heads = ["study", "space", "N", "width", "found", "better than prediction", "fresh seeds", "better than baseline"]
+    differing = [name for name in SIZES if len({study.params.get(name) for study in studies}) > 1]
+    heads = ["study", *(SIZES[name] for name in differing), "found", "better than prediction", "fresh seeds"]
+    heads.append("better than baseline")
     rows = [
         [
             f"[{escape(study.title)}]({run_link(experiment, study.run)})",
-            *(escape(study.params.get(name, "")) for name in ("space", "num_samples", "width")),
+            *(escape(study.params.get(name, "")) for name in differing),
             *(escape(study.tags.get(tag, "")) for tag in ANSWER_TAGS),
         ]
         for study in studies
     ]
-    lines = [_campaign_answer(studies), "", "Views: " + " · ".join(links), "", *_table(heads, rows)]
-    lines += ["", "Better: mean difference of PSNR over the same fresh seeds, with its 95 % interval."]
+    alike = [f"{SIZES[name]} {escape(studies[0].params[name])}" for name in SIZES if name not in differing and studies
+             and name in studies[0].params]  # fmt: skip
+    lines = [_campaign_answer(studies), "", "Views: " + " · ".join(links), "", *_table(heads, rows), ""]
+    lines.append("Better: mean difference of PSNR over the same fresh seeds, with its 95 % interval.")
+    lines += [f"All: {', '.join(alike)}."] if alike and len(studies) > 1 else []
     return _within(lines, limit)
 
 
@@ -164,7 +191,10 @@ def _answer(view: StudyView) -> list[str]:
 
 def _asked(view: StudyView) -> str:
     params = view.params
-    rate = f" at {float(params['rate_hz']):g} Hz" if "rate_hz" in params else ""
+    rate = ""
+    if {"rate_hz", "num_samples"} <= params.keys():
+        rate_hz = float(params["rate_hz"])
+        rate = f" at {rate_hz:g} Hz ({int(params['num_samples']) / rate_hz:.2g} s)"
     states = ", ".join(f"{count} {state}" for state, count in view.summary["trials"].items() if count)
     facts = [
         params.get("signal", view.title),
@@ -196,16 +226,28 @@ def _campaign_answer(studies: Sequence[ShownStudy]) -> str:
     """One line: MLflow folds the rest away."""
     if len(studies) <= FEW:
         return " · ".join(_brief(study) for study in studies)
-    judged = [study.metrics for study in studies if OVER_PREDICTION in study.tags and "regret_db" in study.metrics]
+    judged = [study for study in studies if OVER_PREDICTION in study.tags and "regret_db" in study.metrics]
     if not judged:
         return f"{len(studies)} studies, none of them judged yet"
-    mean = sum(metrics["regret_db"] for metrics in judged) / len(judged)
-    num_better = sum(metrics.get("regret_low_db", 0.0) > 0 for metrics in judged)
-    num_worse = sum(metrics.get("regret_high_db", 0.0) < 0 for metrics in judged)
+    better = [study.title for study in judged if study.metrics.get("regret_low_db", 0.0) > 0]
+    worse = [study.title for study in judged if study.metrics.get("regret_high_db", 0.0) < 0]
+    baseline = [study.metrics["regret_baseline_db"] for study in judged if "regret_baseline_db" in study.metrics]
+    against = f" · against the best baseline **{_pooled(baseline)}**" if baseline else ""
     return (
-        f"Found points against the best prediction: **{mean:+.1f} dB** in the mean of {len(judged)} studies; "
-        f"better in {num_better}, worse in {num_worse}, not told apart in {len(judged) - num_better - num_worse}"
+        f"Found points against the best prediction: **{_pooled([study.metrics['regret_db'] for study in judged])}** "
+        f"(mean of {len(judged)} studies, 95 % interval); better in {_counted(better)}, worse in {_counted(worse)}, "
+        f"not told apart in {len(judged) - len(better) - len(worse)}{against}"
     )
+
+
+def _pooled(regrets_db: Sequence[float]) -> str:
+    mean, interval = mean_interval(regrets_db)
+    return f"{mean:+.1f} dB" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")
+
+
+def _counted(titles: Sequence[str]) -> str:
+    named = f" ({', '.join(escape(title) for title in titles)})" if 0 < len(titles) <= FEW else ""
+    return f"{len(titles)}{named}"
 
 
 def _brief(study: ShownStudy) -> str:

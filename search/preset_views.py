@@ -13,6 +13,9 @@ TAG = "mlflow.sharedViewState."
 
 STUDIES, TRIALS = "winnow-studies", "winnow-trials"
 
+MOST_STUDIES = 20
+"""That have a view of their own: the menu lists them all."""
+
 NAME_COLUMN, CREATED_COLUMN, DATASET_COLUMN = "attributes.`Run Name`", "runDateAndNestInfo", "attributes.`Dataset`"
 
 WIDTHS = {
@@ -35,13 +38,7 @@ def preset_views(varied: Sequence[str], *, is_held: bool, made_ms: int) -> dict[
         is_held: whether some are judged by held-out samples.
         made_ms: when the experiment was made.
     """
-    score = "held_psnr_db" if is_held else "psnr_db"
-    scores = ["psnr_db", "held_psnr_db"] if is_held else ["psnr_db"]
-    trial_columns = [
-        *(f"metrics.`{name}`" for name in (*scores, "regret_db")),
-        *(f"params.`{name}`" for name in varied),
-        *(f"tags.`winnow.{name}`" for name in ("role", "state")),
-    ]
+    trial_columns = _trial_columns(varied, is_held)
     studies = _view(
         "Studies: what was found",
         made_ms,
@@ -50,16 +47,44 @@ def preset_views(varied: Sequence[str], *, is_held: bool, made_ms: int) -> dict[
         columns=[*(f"tags.`{tag}`" for tag in ANSWER_TAGS), *trial_columns],
         charts=[_bar("regret_db"), _bar("regret_baseline_db"), _bar("confirmed_psnr_db")],
     )
-    trials = _view(
-        "Trials and references, the best first",
+    trials = _trials("Trials and references, the best first", "tags.`winnow.key` != ''", varied, is_held, made_ms)
+    return {TAG + STUDIES: studies, TAG + TRIALS: trials}
+
+
+def study_view_key(run: str) -> str:
+    """Of the view of one study's trials.
+
+    Args:
+        run: id of the study's.
+    """
+    return f"winnow-{run}"
+
+
+def study_view(title: str, run: str, varied: Sequence[str], *, is_held: bool, made_ms: int) -> str:
+    """The experiment's tag that holds it; arguments as those of `preset_views`."""
+    return _trials(f"Trials of {title}", f"tags.`mlflow.parentRunId` = '{run}'", varied, is_held, made_ms)
+
+
+def _trials(name: str, search: str, varied: Sequence[str], is_held: bool, made_ms: int) -> str:
+    score = "held_psnr_db" if is_held else "psnr_db"
+    return _view(
+        name,
         made_ms,
         name_width=300,
         order=(f"metrics.`{score}`", False),
-        search="tags.`winnow.key` != ''",
-        columns=[DATASET_COLUMN, *trial_columns],
+        search=search,
+        columns=[DATASET_COLUMN, *_trial_columns(varied, is_held)],
         charts=[_parallel([*varied], [score]), _curves("curve_psnr_db"), _scatter(varied[:1], score)],
     )
-    return {TAG + STUDIES: studies, TAG + TRIALS: trials}
+
+
+def _trial_columns(varied: Sequence[str], is_held: bool) -> list[str]:
+    return [
+        *(f"metrics.`{name}`" for name in (["psnr_db", "held_psnr_db"] if is_held else ["psnr_db"])),
+        "metrics.`regret_db`",
+        *(f"params.`{name}`" for name in varied),
+        *(f"tags.`winnow.{name}`" for name in ("role", "state")),
+    ]
 
 
 def _view(

@@ -18,6 +18,7 @@ from search.experiment import show_campaign
 from search.folder import LOCK, empty_folder, is_of_lock, study_folder
 from search.lock import driving
 from search.logged_model import is_registered, models_of
+from search.preset_views import TAG, study_view_key
 from search.storage import (
     HALF,
     all_names,
@@ -186,6 +187,9 @@ def _deleted_from(client: MlflowClient, experiment: str, campaign: str, study_id
         for run in (*children, parent):
             client.delete_run(run.info.run_id)
             yield str(run.info.run_id)
+        view = TAG + study_view_key(parent.info.run_id)
+        if view in client.get_experiment(experiment).tags:
+            client.delete_experiment_tag(experiment, view)
     for model in models_of(client, experiment, study_id):
         if not is_registered(model):
             client.delete_logged_model(model.model_id)

@@ -66,6 +66,8 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
     best = summary["best"] or {}
     metrics = {**answer_metrics(summary), **confirmed_metrics(best.get("confirmed"))}  # shown in this order
     metrics |= {"psnr_db": best.get("psnr_db"), "held_psnr_db": best.get("held_psnr_db"), **best.get("metrics", {})}
+    point = best.get("params", {})
+    metrics |= {f"found_{name}": value for name, value in point.items() if isinstance(value, int | float)}
     for name, reference in summary["references"].items():
         metrics[metric_name(f"regret_db_{name}")] = reference["regret_db"]
     metrics |= {f"num_{state}": float(count) for state, count in summary["trials"].items()}

@@ -13,7 +13,7 @@ from search.figures import Figure, embed_pictures, embed_sounds
 from search.limits import limits_of
 from search.pictures import Pictures
 from search.storage import StudyStorage
-from search.table import Row, columns_of, rows_of, sentence_of
+from search.table import Row, columns_of, legend_of, rows_of, sentence_of
 from search.trial import spell
 from search.view import SHOWN
 
@@ -30,6 +30,7 @@ class Section:
         sentence: the answer.
         asked: what was asked, name and value.
         columns, rows: the table of references and found point.
+        legend: what its rows are.
         front: points of the front, where there are two objectives.
         pictures, sounds: of fits, space and reconstruction.
         limits: what is not shown.
@@ -43,6 +44,7 @@ class Section:
     asked: Sequence[tuple[str, str]]
     columns: Sequence[str]
     rows: Sequence[Row]
+    legend: str
     front: Sequence[Mapping[str, str]]
     pictures: Sequence[Figure]
     sounds: Sequence[Figure]
@@ -75,6 +77,7 @@ def section_of(storage: StudyStorage, folder: Path, status: Mapping[str, Any], p
         asked=_asked(storage, status),
         columns=columns_of(rows),
         rows=rows,
+        legend=legend_of(status),
         front=[
             {
                 "trial": f"#{point['number']}",
@@ -122,7 +125,7 @@ def _asked(storage: StudyStorage, status: Mapping[str, Any]) -> list[tuple[str, 
         "study seed": str(asked["seed"]),
         "steps of the search": f"{status['steps']:,}",
         "wall time": str(timedelta(seconds=round(sum(walls.values())))) if walls else None,
-        "time inside fits": str(timedelta(seconds=round(status["fit_seconds"]))),
+        "time inside fits, all workers": str(timedelta(seconds=round(status["fit_seconds"]))),
         "begun": storage.facts("created"),
         "winnow": " ".join(tags[key] for key in ("winnow.version", "mlflow.source.git.commit") if key in tags) or None,
     }

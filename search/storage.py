@@ -205,7 +205,7 @@ class StudyStorage:
         if "format" not in study.user_attrs:
             study.set_user_attr("fingerprint", _plain(fingerprint))
             study.set_user_attr("id", uuid4().hex)
-            study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="seconds"))
+            study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="milliseconds"))
             study.set_user_attr("format", STORAGE_FORMAT)
         opened = cls(storage, name)
         if opened.facts("format") != STORAGE_FORMAT:

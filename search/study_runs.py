@@ -21,9 +21,9 @@ from search.answer import ANSWER_TAGS, VARIED
 from search.connection import runs_of
 from search.dataset import SignalDataset
 from search.errors import first_line
-from search.experiment import show_campaign
+from search.experiment import show_campaign, show_trials
 from search.logged_model import bring_up_model, is_refusal
-from search.notes import NOTE, study_note
+from search.notes import CHILD_NOTE, NOTE, study_note
 from search.record import Record
 from search.references import reference_key
 from search.run_contents import (
@@ -42,6 +42,7 @@ from search.run_contents import (
     to_ms,
     to_params,
 )
+from search.ui_links import run_link
 from search.usage import Sample
 from search.view import Child, Status, StudyView
 
@@ -49,17 +50,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-USAGE_SAMPLES = "winnow.usage"
+USAGE_SAMPLES = "mlflow.winnow.usage"
 """Tag of the parent run: how many samples of its workers' usage it has."""
 
 BATCH = 1000
 """Metrics that MLflow takes at once."""
 
-JUDGED = ("regret_", "confirmed_")
-"""How metrics begin that come from fresh seeds."""
+JUDGED = ("regret_", "confirmed_", "found_")
+"""How metrics begin that come from fresh seeds or say which point was found."""
 
-FILES = "winnow.files"
-"""Tag of a run with artifacts: their digests by name."""
+FILES = "mlflow.winnow.files"
+"""Tag of a run with artifacts: their digests by name. The UI hides what begins with "mlflow."."""
 
 Lacking = list[tuple[Child, str | None]]
 """What is to be logged, each with the run in which an earlier session began to."""
@@ -107,11 +108,10 @@ class StudyRuns:
         self.log_usage(client, view.usage)
         if view.ending:
             self._end(client, parent, listed, view)
+            self._bring_up_model(client, parent, view)
         self._show(client, parent, view)
         if not self._is_driven():
             self.close(client, view.status, view.ended)
-        if view.ending:
-            self._bring_up_model(client, parent, view)
         # Many studies begin at once: the first makes the experiment's description, how they stand or end renews it.
         show_campaign(client, self._experiment_id, only_first=view.status is Status.RUNNING)
         return len(lacking)
@@ -138,7 +138,12 @@ class StudyRuns:
             run = client.create_run(
                 self._experiment_id,
                 start_time=to_ms(record.started),
-                tags={**tags_of(record), "mlflow.parentRunId": self.parent_id, "winnow.role": child.role},
+                tags={
+                    **tags_of(record),
+                    "mlflow.parentRunId": self.parent_id,
+                    "winnow.role": child.role,
+                    NOTE: CHILD_NOTE.format(study=run_link(self._experiment_id, str(self.parent_id))),
+                },
                 run_name=run_name(record),
             )
             unfinished = str(run.info.run_id)
@@ -250,7 +255,15 @@ class StudyRuns:
             assert view.dataset
             client.log_inputs(run_id, datasets=to_inputs(view.dataset))
         known = parent.data.tags
-        note = study_note(view, self._experiment_id, run_id, self.keys, json.loads(known.get(FILES, "{}")))
+        note = study_note(
+            view,
+            self._experiment_id,
+            run_id,
+            self.keys,
+            artifacts=json.loads(known.get(FILES, "{}")),
+            model=self.model_id,
+            trials=show_trials(client, self._experiment_id, run_id, view),
+        )
         tags = {**view.tags, **view.answer, NOTE: note}
         for key in (*ANSWER_TAGS, VARIED):
             if key in known and key not in tags:

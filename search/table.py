@@ -16,6 +16,9 @@ Row = dict[str, str]
 held-out samples; difference of the objective with its 95 % interval."""
 
 
+PUBLISHED = "winner"
+"""The law of [Chandravamsi2025], which a reader takes for the winner."""
+
 POINT_WIDTH = 12
 """Columns of the terminal that a point has at least, `w_first=3000`: a narrow one would take them all away."""
 
@@ -72,6 +75,24 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
     """Of a table of these rows, in order: the widest one's."""
     widest: Row = max(rows, key=len, default={})
     return list(widest)
+
+
+def legend_of(summary: Mapping[str, Any]) -> str:
+    """What the rows are, for who does not know the names."""
+    kinds = {"baseline": "Baselines, plain SIREN", "prediction": "Predictions, from the signal before any training"}
+    sentences = []
+    for kind, what in kinds.items():
+        names = [name for name, reference in summary["references"].items() if reference["kind"] == kind]
+        if names:
+            sentences.append(f"{what}: {', '.join(names)}.")
+    if PUBLISHED in summary["references"]:
+        sentences.append(f"({PUBLISHED} is the name of a published law.)")
+    if summary["best"] and summary["best"]["confirmed"]:
+        sentences.append(
+            "The found point is the best of a landscape smoothed over all trials and a race on fresh seeds: not the "
+            "luckiest trial."
+        )
+    return " ".join(sentences)
 
 
 def sentence_of(summary: Mapping[str, Any]) -> str:

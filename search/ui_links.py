@@ -18,6 +18,11 @@ def artifact_link(experiment: str, run: str, name: str) -> str:
     return f"#/experiments/{experiment}/runs/{run}/artifacts/{quote(name)}?{TRAINING}"
 
 
+def model_link(experiment: str, model: str) -> str:
+    """The page of a logged model."""
+    return f"#/experiments/{experiment}/models/{model}?{TRAINING}"
+
+
 def picture_link(run: str, name: str) -> str:
     """A run's picture as a file."""
     return f"get-artifact?path={quote(name)}&run_uuid={run}"

@@ -15,7 +15,7 @@ from search.answer import ANSWER_TAGS, FOUND
 from search.folder import study_folder
 from search.logged_model import DIGEST, is_registered, models_of
 from search.notes import NOTE, escape, study_note
-from search.preset_views import STUDIES, TAG, TRIALS
+from search.preset_views import STUDIES, TAG, TRIALS, study_view_key
 from search.run_contents import RUN_STATUS, has_dataset, is_same, params_of
 from search.storage import StudyStorage
 from search.study_runs import FILES
@@ -75,8 +75,16 @@ def assert_mlflow_equals_storage(uri: str, storage: StudyStorage, store: Path) -
 def _assert_descriptions(client: MlflowClient, parent: Run, children: Sequence[Run], view: StudyView) -> None:
     experiment = client.get_experiment(parent.info.experiment_id)
     runs = {run.data.tags["winnow.key"]: run.info.run_id for run in children}
+    own = study_view_key(parent.info.run_id)
+    models = [model for model in models_of(client, experiment.experiment_id, view.id) if not is_registered(model)]
     assert parent.data.tags[NOTE] == study_note(
-        view, experiment.experiment_id, parent.info.run_id, runs, json.loads(parent.data.tags.get(FILES, "{}"))
+        view,
+        experiment.experiment_id,
+        parent.info.run_id,
+        runs,
+        artifacts=json.loads(parent.data.tags.get(FILES, "{}")),
+        model=models[0].model_id if models else None,
+        trials=own if TAG + own in experiment.tags else TRIALS,
     )
     answer = {key: value for key, value in parent.data.tags.items() if key in ANSWER_TAGS}
     assert answer == {key: value for key, value in view.answer.items() if key in ANSWER_TAGS}

@@ -37,7 +37,7 @@ def study(number: int, regret_db: float = 1.0) -> ShownStudy:
         run=f"{number:032x}",
         params={"space": "siren2", "num_samples": "400", "width": "16"},
         tags={FOUND: "#4 s0=171", **gain},
-        metrics={"regret_db": regret_db, **ends},
+        metrics={"regret_db": regret_db, **ends, "regret_baseline_db": 20.0},
     )
 
 
@@ -67,8 +67,9 @@ def test_the_first_line_of_a_campaign_is_all_that_is_read_unasked() -> None:
     )
     many = campaign_note([study(1), study(2), study(3, -2.0), study(4, 0.1)], "5").splitlines()[0]
     assert many == (
-        "Found points against the best prediction: **+0.0 dB** in the mean of 4 studies; better in 2, worse in 1, "
-        "not told apart in 1"
+        "Found points against the best prediction: **+0.0 dB [-2.2, 2.3]** (mean of 4 studies, 95 % interval); "
+        "better in 2 (clip1-c34a01, clip2-c34a01), worse in 1 (clip3-c34a01), not told apart in 1 · "
+        "against the best baseline **+20.0 dB [20.0, 20.0]**"
     )
 
 
@@ -92,7 +93,7 @@ def test_a_study_whose_interval_is_gone_is_not_told_apart() -> None:
     past = {"regret_db": -2.0, "regret_low_db": math.nan, "regret_high_db": math.nan}
     old = ShownStudy(title="old", run="f", params={}, tags={OVER_PREDICTION: "-2.0 dB (winner)"}, metrics=past)
     first = campaign_note([study(1), study(2), study(3), old], "5").splitlines()[0]
-    assert "better in 3, worse in 0, not told apart in 1" in first
+    assert "better in 3 (clip1-c34a01, clip2-c34a01, clip3-c34a01), worse in 0, not told apart in 1" in first
 
 
 def test_preset_views_have_the_columns_that_the_studies_vary() -> None:

@@ -110,6 +110,14 @@ def page(browser: Browser) -> Page:
     return tab
 
 
+def num_references(served: Served) -> int:
+    """Fits of references of the first study."""
+    from mlflow import MlflowClient
+
+    own = f"tags.`mlflow.parentRunId` = '{served.run_id()}' and tags.`winnow.role` = 'reference'"
+    return len(MlflowClient(served.address).search_runs([served.experiments[0]], own))
+
+
 def show(page: Page, address: str) -> None:
     """Open a page of the UI anew: it keeps its state where only the part behind the # changes."""
     page.goto("about:blank")
@@ -181,6 +189,13 @@ def test_the_page_of_a_study_answers_in_its_first_lines_and_shows_the_landscape(
     see(page, "over the best prediction")
     see(page, "listen to the reconstruction")
     shoot(page, "study")
+    with page.context.expect_page() as opened:  # what folded text fades out takes no clicks
+        page.get_by_role("link", name="trials, the best first").click()
+    trials = opened.value
+    num_own = sum(served.summaries[0]["trials"].values()) + num_references(served)
+    see(trials, f"{num_own} matching runs")
+    shoot(trials, "trials-of-one-study")
+    trials.close()
     page.get_by_text("Show more").first.click()
     picture = page.locator("img[src*='preview.png']")
     picture.scroll_into_view_if_needed()
