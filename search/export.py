@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from search.errors import StorageError
-from search.folder import RECIPE, RECONSTRUCTION, SNIPPET, SOUNDS, TARGET, VIEWS, WEIGHTS
+from search.folder import LISTEN, RECIPE, RECONSTRUCTION, SNIPPET, SOUNDS, TARGET, VIEWS, WEIGHTS
 from search.objective import Objective
 from search.record import Record
-from search.samples import write_samples
+from search.samples import write_listening, write_samples
 from search.snippet import all_knobs, snippet
 from search.trial import TrialSpec
 from trainers.checkpoint import CheckpointError, pack, unpack, write_atomically
@@ -80,6 +80,8 @@ def save_weights(folder: Path, spec: TrialSpec, result: FitResult, signal: Signa
     (folder / WEIGHTS).unlink(missing_ok=True)
     names = write_samples(folder, Path(RECONSTRUCTION).stem, result.output, signal)
     names += write_samples(folder, Path(TARGET).stem, signal.values, signal)
+    if write_listening(folder / LISTEN, signal.values, result.output, signal):
+        names.append(LISTEN)
     facts = {"psnr_db": result.progress.psnr_db, "seed": spec.seed, "point": dict(spec.point), "files": names}
     write_atomically(folder / WEIGHTS, pack(result.weights, facts))
 
@@ -138,5 +140,5 @@ def _damaged(path: Path, what: str) -> StorageError:
 
 def kept_files(folder: Path) -> list[Path]:
     """What a study keeps of its winner, for MLflow too: how it looks or sounds depends on the kind of signal."""
-    names = (*SOUNDS, *VIEWS, RECONSTRUCTION, TARGET, WEIGHTS, RECIPE, SNIPPET)
+    names = (LISTEN, *SOUNDS, *VIEWS, RECONSTRUCTION, TARGET, WEIGHTS, RECIPE, SNIPPET)
     return [folder / name for name in names if (folder / name).exists()]

@@ -14,6 +14,7 @@ from search.folder import (
     FRONT,
     IMPORTANCE,
     LANDSCAPE,
+    LISTEN,
     PATH,
     SLICES,
     SOUNDS,
@@ -126,11 +127,12 @@ def embed_pictures(pictures: Pictures, folder: Path, *, is_drawn: bool) -> tuple
 def embed_sounds(folder: Path) -> tuple[list[Figure], dict[str, str]]:
     """Target and reconstruction where they are sounds, and by heading why one is not there."""
     figures, missing = [], {}
-    for name in sorted(SOUNDS, reverse=True):
+    headings = {LISTEN: "Target, then reconstruction, each repeated"}
+    for name in (LISTEN, *sorted(SOUNDS, reverse=True)):
         path = folder / name
         if not path.exists():
             continue
-        heading = f"Sound of the {path.stem}"
+        heading = headings.get(name, f"Sound of the {path.stem}")
         if path.stat().st_size > MAX_SOUND_BYTES:
             size, most = path.stat().st_size / 2**20, MAX_SOUND_BYTES / 2**20
             missing[heading] = f"{size:.1f} MiB are more than the {most:g} that a page takes; {name} is in the folder"

@@ -12,6 +12,8 @@ from search.errors import StorageError, StudyError
 WEIGHTS, RECIPE, SNIPPET = "winner.safetensors", "recipe.json", "snippet.py"
 RECONSTRUCTION, TARGET = "reconstruction.npy", "target.npy"
 SOUNDS = ("reconstruction.wav", "target.wav")
+LISTEN = "listen.wav"
+"""Of a short recording: both, long enough to be heard."""
 VIEWS = ("reconstruction.png", "target.png")
 PICTURES = (
     LANDSCAPE, FRONT, CONVERGENCE, CURVES, IMPORTANCE, SLICES, PATH, COMPARISON, WAVEFORM, SPECTRA

@@ -18,7 +18,7 @@ from search.answer import (
     spell_regret,
 )
 from search.errors import one_line
-from search.folder import CONVERGENCE, LANDSCAPE, PREVIEW, REPORT, SOUNDS, VIEWS, WAVEFORM
+from search.folder import CONVERGENCE, LANDSCAPE, LISTEN, PREVIEW, REPORT, SOUNDS, VIEWS, WAVEFORM
 from search.preset_views import STUDIES, TRIALS
 from search.references import reference_key
 from search.stats import mean_interval
@@ -45,8 +45,9 @@ LOOKED_AT = {
     LANDSCAPE: "landscape",
     CONVERGENCE: "convergence",
     WAVEFORM: "waveform",
-    SOUNDS[1]: "listen to the target",
-    SOUNDS[0]: "listen to the reconstruction",
+    LISTEN: "listen: target, then reconstruction",
+    SOUNDS[1]: "target",
+    SOUNDS[0]: "reconstruction",
     VIEWS[1]: "target",
     VIEWS[0]: "reconstruction",
 }

@@ -15,6 +15,9 @@ from trainers.audio import write_audio
 from trainers.images import write_image
 from trainers.signals import Signal
 
+HEARD_SECONDS, PAUSE_SECONDS, FADE_SECONDS = 1.5, 0.4, 0.004
+"""A clip of a few thousand samples is over before one listens."""
+
 Grid = NDArray[np.floating[Any]]
 
 VIEWED_CHANNELS = 4
@@ -40,6 +43,26 @@ def write_samples(folder: Path, stem: str, values: Grid, signal: Signal) -> list
         return names
     write_image(folder / f"{stem}.png", grid_view(grid) if grid.ndim == 3 else _side_by_side(grid))
     return [*names, f"{stem}.png"]
+
+
+def write_listening(path: Path, target: Grid, reconstruction: Grid, signal: Signal) -> bool:
+    """Write the target, a pause, and the reconstruction, each repeated until it lasts `HEARD_SECONDS`.
+
+    Repetitions fade in and out, or their seams would be louder than what differs.
+
+    Returns:
+        Whether it was written: what lasts longer is heard as it is.
+    """
+    if signal.kind != "audio" or not signal.rate_hz or len(target) >= HEARD_SECONDS * signal.rate_hz:
+        return False
+    faded = round(min(FADE_SECONDS * signal.rate_hz, len(target) / 4))
+    rise = np.sin(0.5 * np.pi * (np.arange(faded) + 0.5) / max(faded, 1)) ** 2
+    envelope = np.concatenate([rise, np.ones(len(target) - 2 * faded), rise[::-1]])[:, None]
+    num = -(-round(HEARD_SECONDS * signal.rate_hz) // len(target))
+    pause = np.zeros((round(PAUSE_SECONDS * signal.rate_hz), signal.channels))
+    heard = [np.tile(envelope * values.reshape(len(target), -1), (num, 1)) for values in (target, reconstruction)]
+    write_audio(path, np.concatenate([heard[0], pause, heard[1]]), signal.rate_hz)
+    return True
 
 
 def grid_view(grid: Grid) -> Grid:

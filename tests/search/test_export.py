@@ -18,6 +18,7 @@ from PIL import Image
 from search.export import build_recipe, has_weights_of, kept_files, save_recipe, save_weights
 from search.objective import Objective
 from search.record import Record
+from search.samples import write_listening
 from search.snippet import DEFAULT_KNOBS, all_knobs
 from search.trial import State, TrialBuilder, TrialSpec
 from spaces.catalog import SPACES, build_space
@@ -234,7 +235,7 @@ LOSSLESS = {"reconstruction.npy", "target.npy"}
 @pytest.mark.parametrize(
     ("signal", "more"),
     [
-        (with_channels("audio", (40,), 2, 8000.0), {"reconstruction.wav", "target.wav"}),
+        (with_channels("audio", (40,), 2, 8000.0), {"listen.wav", "reconstruction.wav", "target.wav"}),
         (with_channels("audio", (40,), 1), set()),
         (with_channels("image", (9, 8), 5), {"reconstruction.png", "target.png"}),
         (with_channels("volume", (5, 6, 7), 1), {"reconstruction.png", "target.png"}),
@@ -253,6 +254,21 @@ def test_each_kind_is_kept_as_what_can_be_heard_or_seen_and_without_loss(
     assert target.reshape(signal.values.shape) == pytest.approx(signal.values, abs=1e-7)
     if "target.wav" in more:
         assert read_wav(tmp_path / "target.wav") == pytest.approx(signal.values, abs=1e-7)
+
+
+def test_a_clip_too_short_to_be_heard_is_repeated_target_first(tmp_path: Path) -> None:
+    signal = with_channels("audio", (400,), 2, 8000.0)
+    assert write_listening(tmp_path / "listen.wav", signal.values, -signal.values, signal)
+    heard = read_wav(tmp_path / "listen.wav")
+    assert len(heard) == 2 * 12_000 + 3_200
+    inner = slice(400 + 40, 800 - 40)  # of the second repetition, where nothing is faded
+    assert heard[inner] == pytest.approx(signal.values[40:-40], abs=1e-6)
+    assert heard[12_000 : 12_000 + 3_200] == pytest.approx(0.0)
+    assert heard[-12_000:] == pytest.approx(-heard[:12_000])
+    assert abs(heard[0]).max() < 0.01
+    long = with_channels("audio", (12_000,), 1, 8000.0)
+    assert not write_listening(tmp_path / "long.wav", long.values, long.values, long)
+    assert not (tmp_path / "long.wav").exists()
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA"), (5, "L")])

@@ -187,7 +187,7 @@ def test_the_page_of_a_study_answers_in_its_first_lines_and_shows_the_landscape(
     answer = answer_tags(served.summaries[0])
     see(page, answer[FRESH_SEEDS])
     see(page, "over the best prediction")
-    see(page, "listen to the reconstruction")
+    see(page, "listen: target, then reconstruction")
     shoot(page, "study")
     with page.context.expect_page() as opened:  # what folded text fades out takes no clicks
         page.get_by_role("link", name="trials, the best first").click()
@@ -206,14 +206,14 @@ def test_the_page_of_a_study_answers_in_its_first_lines_and_shows_the_landscape(
 
 
 def test_the_reconstruction_is_played_and_the_landscape_seen(served: Served, page: Page) -> None:
-    show(page, f"{served.address}{artifact_link(served.experiments[0], served.run_id(), 'reconstruction.wav')}")
+    show(page, f"{served.address}{artifact_link(served.experiments[0], served.run_id(), 'listen.wav')}")
     player = page.locator("audio")
     player.wait_for(state="attached")
     seconds = player.evaluate(
         "audio => new Promise(done => audio.duration > 0 ? done(audio.duration)"
         " : audio.addEventListener('durationchange', () => done(audio.duration)))"
     )
-    assert seconds == pytest.approx(400 / 8000, abs=0.01)
+    assert seconds == pytest.approx(2 * 1.5 + 0.4, abs=0.1)
     shoot(page, "sound")
     show(page, f"{served.address}{artifact_link(served.experiments[0], served.run_id(), 'landscape.png')}")
     picture = page.locator("img[src^='blob:'], img[alt*='landscape']").first
