@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from search.errors import UsageError, WorkersError, first_line, one_line, redact
-from search.ray_session import PROBE_SECONDS, SUBMITTED, check_token, token_refused
+from search.ray_session import SUBMITTED, check_token, knock, token_refused
 
 ANSWER_SECONDS = 60.0
 """So long a dashboard may take for an answer: it unpacks what it is sent."""
@@ -236,11 +235,7 @@ def _checked(address: str) -> str:
         host = port = None
     if not host or not port or parts.scheme not in ("http", "https") or parts.path.strip("/") or parts.username:
         raise UsageError(f"--address must be that of a Ray dashboard, http://host:8265, but got {redact(address)!r}")
-    try:
-        with socket.create_connection((host, port), timeout=PROBE_SECONDS):
-            pass
-    except (OSError, UnicodeError) as error:
-        raise WorkersError(f"no Ray dashboard answers at {address}: {error}") from error
+    knock(host, port, f"no Ray dashboard answers at {address}")
     return address.rstrip("/")
 
 

@@ -228,17 +228,26 @@ def _probe(address: str) -> None:
     if not host or not port or parts.scheme not in _ALIVE or parts.path or parts.username:
         shown = redact(f"//{address}").removeprefix("//")
         raise WorkersError(f"an address must be host:port or ray://host:port, but got {shown!r}")
-    try:
-        with socket.create_connection((host, port), timeout=PROBE_SECONDS):
-            pass
-    except (OSError, UnicodeError) as error:
-        raise WorkersError(f"no Ray cluster answers at {address}: {error}") from error
+    knock(host, port, f"no Ray cluster answers at {address}")
     check_token()
     with init_grpc_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}") as channel:
         try:
             channel.unary_unary(_ALIVE[parts.scheme])(b"", timeout=PROBE_SECONDS)
         except grpc.RpcError as error:
             _refuse(address, parts.scheme == "ray", error)
+
+
+def knock(host: str, port: int, nobody: str) -> None:
+    """Fail at once where nothing listens.
+
+    Raises:
+        WorkersError: `nobody`, and why.
+    """
+    try:
+        with socket.create_connection((host, port), timeout=PROBE_SECONDS):
+            pass
+    except (OSError, UnicodeError) as error:
+        raise WorkersError(f"{nobody}: {error}") from error
 
 
 def check_token() -> None:
