@@ -110,8 +110,10 @@ def study_note(
     if model:
         looked_at.append(f"[model]({model_link(experiment, model)})")
     looked_at.append(f"[trials, the best first]({view_link(experiment, trials)})")
-    first, *others = _answer(view) or [""]
-    lines = [first, "Look at: " + " · ".join(looked_at), *others, "", "Asked: " + escape(_asked(view)), ""]
+    lines = _answer(view)
+    found_at = next((number for number, line in enumerate(lines) if line.startswith("**")), -1)
+    lines.insert(found_at + 1, "Look at: " + " · ".join(looked_at))  # what is folded takes no clicks
+    lines += ["", "Asked: " + escape(_asked(view)), ""]
     rows = rows_of(summary)
     if rows:
         lines += _table(columns_of(rows), [_linked(row, summary, experiment, runs) for row in rows])
