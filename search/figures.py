@@ -29,6 +29,9 @@ MAX_SOUND_BYTES = 2**21
 """Of one file: 11 s at 48 kHz. A page that holds more takes long to open."""
 
 
+REPEATED = "Short: it is repeated until it is stopped."
+"""Of a sound: its player does so."""
+
 DRAWING_COLOURS = 256
 """Lines, texts and scales of colours need no more, and take a third of the bytes; photographs keep all they have."""
 
@@ -127,17 +130,17 @@ def embed_pictures(pictures: Pictures, folder: Path, *, is_drawn: bool) -> tuple
 def embed_sounds(folder: Path) -> tuple[list[Figure], dict[str, str]]:
     """Target and reconstruction where they are sounds, and by heading why one is not there."""
     figures, missing = [], {}
-    headings = {LISTEN: "Target, then reconstruction, each repeated"}
-    for name in (LISTEN, *sorted(SOUNDS, reverse=True)):
+    caption = REPEATED if (folder / LISTEN).exists() else ""
+    for name in sorted(SOUNDS, reverse=True):
         path = folder / name
         if not path.exists():
             continue
-        heading = headings.get(name, f"Sound of the {path.stem}")
+        heading = f"Sound of the {path.stem}"
         if path.stat().st_size > MAX_SOUND_BYTES:
             size, most = path.stat().st_size / 2**20, MAX_SOUND_BYTES / 2**20
             missing[heading] = f"{size:.1f} MiB are more than the {most:g} that a page takes; {name} is in the folder"
             continue
-        figures.append(Figure(heading=heading, caption="", uri=_uri("audio/wav", path.read_bytes())))
+        figures.append(Figure(heading=heading, caption=caption, uri=_uri("audio/wav", path.read_bytes())))
     return figures, missing
 
 
