@@ -48,6 +48,9 @@ from search.placement import Node
 PROBE_SECONDS = 5.0
 """Within which something must answer at an address: ray.init itself retries for minutes."""
 
+JOIN_TRIES = 3
+"""Where a head must start a server for its new client (ray://): one that is young or busy may give up on it."""
+
 REPORT_SECONDS = 10.0
 """Within which the autoscaler of a young head says what nodes there are, if there is one."""
 
@@ -150,18 +153,30 @@ def start_local(num_cpus: int) -> Callable[[], None]:
 def _join(address: str) -> Callable[[], None]:
     # A cluster may lack our packages: ship them, so that nothing needs a shared disk. As folders: modules reach no ray://
     modules = [str(Path(str(package.__file__)).parent) for package in (spaces, trainers, search)]
-    try:
-        with _environment_of_workers(modules) as runtime_env:
-            _init(address=address, runtime_env=runtime_env)
-    except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
-        if str(error).startswith("Version mismatch"):
-            raise WorkersError(f"the Ray cluster at {address} has other versions: {one_line(str(error))}") from error
-        raise WorkersError(f"no Ray cluster answers at {address}: {first_line(error)}") from error
+    for number in range(1, JOIN_TRIES + 1):
+        try:
+            with _environment_of_workers(modules) as runtime_env:
+                _init(address=address, runtime_env=runtime_env)
+            break
+        except (OSError, RuntimeError, ValueError, TimeoutError, ray_exceptions.RayError) as error:
+            if number < JOIN_TRIES and isinstance(error, ConnectionAbortedError):
+                continue
+            raise _not_joined(address, error) from error
 
     def end() -> None:
         ray.shutdown()
 
     return end
+
+
+def _not_joined(address: str, error: Exception) -> WorkersError:
+    """What to say; of a traceback of the cluster's its last line."""
+    if str(error).startswith("Version mismatch"):
+        return WorkersError(f"the Ray cluster at {address} has other versions: {one_line(str(error))}")
+    if isinstance(error, ConnectionAbortedError):
+        *_, last = [line for line in str(error).splitlines() if line.strip()]
+        return WorkersError(f"the Ray cluster at {address} lets nobody in: {one_line(last)}")
+    return WorkersError(f"no Ray cluster answers at {address}: {first_line(error)}")
 
 
 @contextmanager

@@ -203,3 +203,41 @@ def test_what_the_user_chose_is_kept(
         connect(WorkerSettings(workers=1))
     assert found == [Chosen(*(value and value.replace("{file}", str(file)) for value in seen))]
     assert dict(os.environ) == before
+
+
+BUSY = "Initialization failure from server:\nTraceback\nRuntimeError: Proxy failed\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "num_failures", "message"),
+    [
+        (ConnectionAbortedError(BUSY), 2, None),
+        (ConnectionAbortedError(BUSY), 3,
+         "the Ray cluster at head:6379 lets nobody in: RuntimeError: Proxy failed"),
+        (RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.60.0\n    Python: 3.12.1"), 1,
+         "the Ray cluster at head:6379 has other versions: Version mismatch: The cluster was started with: Ray: 2.60.0 "
+         "Python: 3.12.1"),
+        (ConnectionError("nobody\nthere"), 1, "no Ray cluster answers at head:6379: nobody"),
+    ],
+    ids=["a busy head", "one that stays so", "other versions", "nobody"],
+)  # fmt: skip
+def test_a_cluster_that_does_not_let_us_in_says_why_and_a_busy_one_is_asked_again(
+    said: Exception, num_failures: int, message: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search import ray_session
+
+    asked: list[object] = []
+
+    def init(**options: object) -> None:
+        asked.append(options["address"])
+        if len(asked) <= num_failures:
+            raise said
+
+    monkeypatch.setattr(ray_session, "_init", init)
+    if message is None:
+        ray_session._join("head:6379")
+    else:
+        with pytest.raises(WorkersError) as error:
+            ray_session._join("head:6379")
+        assert str(error.value) == message
+    assert len(asked) == (3 if isinstance(said, ConnectionAbortedError) else 1)
