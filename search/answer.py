@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.objective import Objective
@@ -61,8 +61,13 @@ def answer_metrics(summary: Mapping[str, Any]) -> dict[str, float | None]:
 
 def spell_regret(reference: Mapping[str, Any]) -> str:
     """`+5.9 dB [2.2, 9.6]`."""
-    interval = reference["ci95_db"]
-    return f"{reference['regret_db']:+.1f} dB" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")
+    return spell_interval(reference["regret_db"], reference["ci95_db"], unit=" dB")
+
+
+def spell_interval(value: float, interval: Sequence[float] | None, *, digits: int = 1, unit: str = "") -> str:
+    """`+5.9 [2.2, 9.6]`, the value with its unit; without the ends where there are none."""
+    ends = f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if interval else ""
+    return f"{value:+.{digits}f}{unit}{ends}"
 
 
 def is_told_apart(reference: Mapping[str, Any]) -> bool:

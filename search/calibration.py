@@ -30,7 +30,7 @@ from search.surfaces import MIN_FITS, Array, Surfaces, surface_of
 from search.validation import judge
 from search.verdict import keep
 from spaces.calibrated import FEATURES, CalibratedLaw, Domain
-from spaces.laws import WINNER_CONSTANTS
+from spaces.laws import PUBLISHED, WINNER_CONSTANTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 MIN_SIGNALS = 3
 """A law that is judged on the signal left out is fitted to two at least."""
-
-PUBLISHED = "winner"
-"""The law that another is compared with."""
 
 PLAIN = "bandwidth"
 """With the published law, where that knows the kind of signal, the references of the corpus unless some are named: no
@@ -180,7 +177,7 @@ def calibrate(
     studies: list[StudyStorage] = []
     for setting in settings:
         run_study(setting, display=display)
-        studies += [study for study in ended_studies(spec, str(setting.name)) if study.name in asked]
+        studies += ended_studies(spec, str(setting.name), asked)
     display.say(f"reading {len(studies)} landscapes")
     surfaces = Surfaces([surface_of(study) for study in studies])
     display.say("fitting laws, each signal left out in turn")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -91,12 +91,7 @@ def validate(
     for setting in settings:
         display.say(f"{setting.name}: {len(setting.signals)} signal{'s' if len(setting.signals) > 1 else ''}")
         run_study(setting, display=display)
-    studies = [
-        study
-        for campaign in campaigns
-        for study in find_studies(spec.store.store, spec.store.storage, campaign)
-        if study.name in asked or not settings
-    ]
+    studies = [study for campaign in campaigns for study in studies_of(spec, campaign, asked if settings else None)]
     display.say("scoring untrained networks")
     document = judge(studies, spec.store.store, scores=scores, say=display.say)
     keep(document, name, "validation", spec.store, display.say)
@@ -138,14 +133,23 @@ def settings_in_store(spec: StudySpec, name: str) -> list[StudySpec]:
     return settings
 
 
-def ended_studies(spec: StudySpec, campaign: str) -> list[StudyStorage]:
-    """Those of a campaign that came to their end.
+def studies_of(spec: StudySpec, campaign: str, names: Collection[str] | None = None) -> list[StudyStorage]:
+    """Those of a campaign in the spec's store; with names, only these.
 
     Raises:
         StudyError: there is no such campaign.
     """
     studies = find_studies(spec.store.store, spec.store.storage, campaign)
-    return [study for study in studies if study.facts("finished") is not None]
+    return [study for study in studies if names is None or study.name in names]
+
+
+def ended_studies(spec: StudySpec, campaign: str, names: Collection[str] | None = None) -> list[StudyStorage]:
+    """Those of `studies_of` that came to their end.
+
+    Raises:
+        StudyError: there is no such campaign.
+    """
+    return [study for study in studies_of(spec, campaign, names) if study.facts("finished") is not None]
 
 
 def _at(spec: StudySpec, size: Size) -> StudySpec:

@@ -82,12 +82,12 @@ def _describe(client: MlflowClient, experiment: Experiment, studies: Sequence[Sh
         if known is not None:
             client.delete_experiment_tag(id, NOTE)
         return
-    notes = [campaign_note(studies, id), campaign_note(studies, id, OLD_EXPERIMENT_LIMIT)]
-    if known in notes:
+    note = campaign_note(studies, id)
+    if note == known:
         return
     try:
-        client.set_experiment_tag(id, NOTE, notes[0])
+        client.set_experiment_tag(id, NOTE, note)
     except Exception as error:
         if not is_refusal(error):
             raise
-        client.set_experiment_tag(id, NOTE, notes[1])
+        client.set_experiment_tag(id, NOTE, campaign_note(studies, id, OLD_EXPERIMENT_LIMIT))

@@ -15,6 +15,7 @@ from search.answer import (
     best_score,
     closest,
     is_told_apart,
+    spell_interval,
     spell_regret,
 )
 from search.errors import one_line
@@ -110,10 +111,7 @@ def study_note(
     if model:
         looked_at.append(f"[model]({model_link(experiment, model)})")
     looked_at.append(f"[trials, the best first]({view_link(experiment, trials)})")
-    lines = _answer(view)
-    found_at = next((number for number, line in enumerate(lines) if line.startswith("**")), -1)
-    lines.insert(found_at + 1, "Look at: " + " · ".join(looked_at))  # what is folded takes no clicks
-    lines += ["", "Asked: " + escape(_asked(view)), ""]
+    lines = [*_answer(view, "Look at: " + " · ".join(looked_at)), "", "Asked: " + escape(_asked(view)), ""]
     rows = rows_of(summary)
     if rows:
         lines += _table(columns_of(rows), [_linked(row, summary, experiment, runs) for row in rows])
@@ -128,7 +126,7 @@ def campaign_note(studies: Sequence[ShownStudy], experiment: str, limit: int = E
     """An experiment's description: which point won for each signal and by how much, with links to the studies.
 
     Args:
-        studies: of the campaign.
+        studies: of the campaign, at least one.
         experiment: its id.
         limit: of its characters.
     """
@@ -148,8 +146,8 @@ def campaign_note(studies: Sequence[ShownStudy], experiment: str, limit: int = E
         ]
         for study in studies
     ]
-    alike = [f"{SIZES[name]} {escape(studies[0].params[name])}" for name in SIZES if name not in differing and studies
-             and name in studies[0].params]  # fmt: skip
+    first = studies[0].params
+    alike = [f"{what} {escape(first[name])}" for name, what in SIZES.items() if name in first and name not in differing]
     lines = [_campaign_answer(studies), "", "Views: " + " · ".join(links), "", *_table(heads, rows), ""]
     lines.append("Better: mean difference of PSNR over the same fresh seeds, with its 95 % interval.")
     lines += [f"All: {', '.join(alike)}."] if alike and len(studies) > 1 else []
@@ -173,16 +171,16 @@ def escape(text: str) -> str:
     return _MARKUP.sub(shown, one_line(text))
 
 
-def _answer(view: StudyView) -> list[str]:
-    """Short lines: MLflow cuts long ones, and folds what is below the first few."""
+def _answer(view: StudyView, links: str) -> list[str]:
+    """Short lines: MLflow cuts long ones, and folds what is below the first few, where links take no clicks."""
     summary, best, lines = view.summary, view.summary["best"], []
     if view.ending is None:
         num_ended = sum(summary["trials"].values())
         lines.append(f"{num_ended} of {view.budget} trials ended" + ("; so far:" if best else ", none is complete yet"))
     if best is None:
-        return lines
+        return [links, *lines]
     score = view.answer.get(FRESH_SEEDS) or f"{best_score(summary):.1f} dB on the search's seed"
-    lines.append(f"**{escape(view.answer[FOUND])}**: {score}")
+    lines += [f"**{escape(view.answer[FOUND])}**: {score}", links]
     for kind in ("prediction", "baseline"):
         judged = closest(summary, kind)
         if judged:
@@ -244,8 +242,7 @@ def _campaign_answer(studies: Sequence[ShownStudy]) -> str:
 
 
 def _pooled(regrets_db: Sequence[float]) -> str:
-    mean, interval = mean_interval(regrets_db)
-    return f"{mean:+.1f} dB" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")
+    return spell_interval(*mean_interval(regrets_db), unit=" dB")
 
 
 def _counted(titles: Sequence[str]) -> str:

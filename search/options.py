@@ -30,6 +30,17 @@ def section_options(section: str, *names: str) -> Callable[[Command], Command]:
     return decorate
 
 
+def together(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several decorators as one, the first on top."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
 def given(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `values` that belong to a section and were given on the command line."""
     fields = SECTIONS[section].model_fields

@@ -93,14 +93,14 @@ def _winner_of(study: StudyStorage, view: StudyView, store: Path, storage_url: s
         raise StudyError(f"study {study.name!r} has no winner yet: its command must run to its end")
     if view.ending.damage:
         raise StorageError(view.ending.damage)
+    if view.ending.winner is not None:
+        return view.ending.winner
     folder = study_folder(store, study.name)
-    if view.ending.winner is None and not (folder / WEIGHTS).exists():
+    if not (folder / WEIGHTS).exists():
         raise StudyError(f"the winner of study {study.name!r} must be in {folder}, but is not: another --store?")
-    if view.ending.winner is None:
-        raise StudyError(
-            f"the winner of study {study.name!r} must be a network that winnow has the code of, but is one of your own"
-        )
-    return view.ending.winner
+    raise StudyError(
+        f"the winner of study {study.name!r} must be a network that winnow has the code of, but is one of your own"
+    )
 
 
 def _version(

@@ -8,16 +8,15 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from search.answer import closest, is_told_apart, spell_interval
 from search.objective import Objective
 from search.trial import spell
+from spaces.laws import PUBLISHED
 
 Row = dict[str, str]
 """By column. PSNR in dB: of the search's seed; mean and standard deviation over fresh ones, over the trained and the
 held-out samples; difference of the objective with its 95 % interval."""
 
-
-PUBLISHED = "winner"
-"""The law of [Chandravamsi2025], which a reader takes for the winner."""
 
 POINT_WIDTH = 12
 """Columns of the terminal that a point has at least, `w_first=3000`: a narrow one would take them all away."""
@@ -97,7 +96,7 @@ def legend_of(summary: Mapping[str, Any]) -> str:
 
 def sentence_of(summary: Mapping[str, Any]) -> str:
     """The answer in one sentence: which point won, and by how much over the best prediction."""
-    best, references = summary["best"], summary["references"]
+    best = summary["best"]
     if not best:
         return "nothing was found"
     text = f"found {spell(best['params'])}"
@@ -110,17 +109,17 @@ def sentence_of(summary: Mapping[str, Any]) -> str:
     seeds = best["confirmed"]["seeds"]
     mean = best["confirmed"][mean_name]
     text += f", {mean:.1f} {what} in the mean of {seeds} fresh seed{'s' if seeds > 1 else ''}"
-    judged = {n: r for n, r in references.items() if r["kind"] == "prediction" and r["regret_db"] is not None}
-    if not judged:
+    judged = closest(summary, "prediction")
+    if judged is None:
         return text
-    name, closest = min(judged.items(), key=lambda item: item[1]["regret_db"])
-    regret, interval = closest["regret_db"], closest["ci95_db"]
+    name, reference = judged
+    regret = reference["regret_db"]
     verdict = "better" if regret >= 0 else "worse"
     text += f"; {abs(regret):.1f} dB {verdict} than the best prediction ({name})"
-    if interval and interval[0] <= 0 <= interval[1]:
+    if reference["ci95_db"] and not is_told_apart(reference):
         return f"{text}, which its 95 % interval does not tell from no difference"
     if regret < 0:
-        return f"{text}: take {name}'s point {spell(closest['params'])}, or search with more --trials"
+        return f"{text}: take {name}'s point {spell(reference['params'])}, or search with more --trials"
     return text
 
 
@@ -135,7 +134,4 @@ def _confirmed(confirmed: Mapping[str, Any] | None, mean: str, sd: str) -> str:
 
 
 def _regret(reference: Mapping[str, Any]) -> str:
-    if reference["regret_db"] is None:
-        return ""
-    interval = reference["ci95_db"]
-    return f"{reference['regret_db']:+.1f}" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")
+    return "" if reference["regret_db"] is None else spell_interval(reference["regret_db"], reference["ci95_db"])

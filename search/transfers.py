@@ -7,13 +7,13 @@ absolute: s0 is kept
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from search.config import StudySpec
 from search.confirm import seed_values
-from search.corpus import settings_of
+from search.corpus import settings_of, studies_of
 from search.display import Display
 from search.errors import UsageError
 from search.heuristics import ALL_LAWS
@@ -22,7 +22,6 @@ from search.plan import plan_studies
 from search.result import Result
 from search.run import run_study
 from search.stats import mean_interval, paired_difference
-from search.status import find_studies
 from search.storage import StudyStorage
 from search.summary import summarise
 from search.trial import Purpose
@@ -97,13 +96,13 @@ def transfer(
     there = _larger(spec.model_copy(update={"name": f"{name}-to"}), times, trials_there or spec.search.trials)
     asked = {plan.name for setting in (here, there) for plan in plan_studies(setting)}
     run_study(here, display=display)
-    found = {study.facts("signal"): study for study in _studies_of(here, asked)}
+    found = {study.facts("signal"): study for study in studies_of(here, str(here.name), asked)}
     with ExitStack() as stack:
         carried = {way: stack.enter_context(_carried(way, there, found).known()) for way in CARRIED}
         names = (*there.search.heuristic, *carried.values())
         search = there.search.model_copy(update={"heuristic": names})
         run_study(there.model_copy(update={"search": search}), display=display)
-    studies = _studies_of(there, asked)
+    studies = studies_of(there, str(there.name), asked)
     [setting] = judge(studies, spec.store.store, scores=(), say=display.say)["settings"]
     ways = {label: way for way, label in carried.items()}
     setting["heuristics"] = {ways.get(label, label): entry for label, entry in setting["heuristics"].items()}
@@ -120,11 +119,6 @@ def transfer(
     )
     keep(document, name, "transfer", spec.store, display.say)
     return document
-
-
-def _studies_of(setting: StudySpec, names: Collection[str]) -> list[StudyStorage]:
-    studies = find_studies(setting.store.store, setting.store.storage, setting.name)
-    return [study for study in studies if study.name in names]
 
 
 def _larger(spec: StudySpec, times: int, trials: int) -> StudySpec:

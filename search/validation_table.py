@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from search.answer import spell_interval
 from search.validation_plot import title_of
 
 Behind = tuple[float, Sequence[float] | None]
@@ -46,7 +47,7 @@ def calibration_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield "regret on fresh seeds, mean over signals:"
     for key, what in (("loo", "this law, each signal left out"), ("published", "the published law, its rate tuned")):
         if document[f"{key}_mean_regret_db"] is not None:
-            regret = _with_interval(document[f"{key}_mean_regret_db"], document[f"{key}_ci95_db"], "+.1f")
+            regret = spell_interval(document[f"{key}_mean_regret_db"], document[f"{key}_ci95_db"])
             yield f"  {regret} dB: {what}"
     read = ", ".join(f"{form} {entry['left_out_db']:.1f}" for form, entry in document["forms"].items())
     surrogate = document["surrogate"]
@@ -61,7 +62,7 @@ def calibration_lines(document: Mapping[str, Any]) -> Iterator[str]:
 def transfer_line(document: Mapping[str, Any]) -> str:
     """Which way of carrying a point over is the better one, and what was saved."""
     here, there = document["here"], document["there"]
-    difference = _with_interval(document["relative_minus_absolute_db"], document["ci95_db"], "+.1f")
+    difference = spell_interval(document["relative_minus_absolute_db"], document["ci95_db"])
     return (
         f"found at {here['samples']:,} samples and {here['steps']} steps, carried to {there['samples']:,} and "
         f"{there['steps']}: relative units minus absolute ones {difference} dB; a search there costs "
@@ -74,9 +75,9 @@ def _heuristics(setting: Mapping[str, Any]) -> Table:
     for name, entry in setting["heuristics"].items():
         table.add_row(
             name,
-            _with_interval(entry["mean_regret_db"], entry["ci95_db"], "+.1f"),
+            spell_interval(entry["mean_regret_db"], entry["ci95_db"]),
             "" if entry["wilcoxon_p"] is None else f"{entry['wilcoxon_p']:.2g}",
-            "" if entry["rate_db"] is None else _with_interval(entry["rate_db"], entry["rate_ci95_db"], "+.1f"),
+            "" if entry["rate_db"] is None else spell_interval(entry["rate_db"], entry["rate_ci95_db"]),
             "" if entry["percentile"] is None else f"{entry['percentile']:.0f} %",
             _duration(entry["seconds"]),
         )
@@ -112,7 +113,7 @@ def _against_leader(setting: Mapping[str, Any]) -> Iterator[str | Table]:
     leader, behind = behind_leader(setting)
     table = _table(("", "worse by, dB", "told apart"))
     for name, (mean, interval) in behind.items():
-        table.add_row(name, _with_interval(mean, interval, "+.1f"), _told_apart(interval))
+        table.add_row(name, spell_interval(mean, interval), _told_apart(interval))
     over = "signals" if setting["signals"] > 1 else "seeds"
     yield f"each against {leader}, which has the least mean regret of them here"
     yield table
@@ -130,7 +131,7 @@ def _scores(setting: Mapping[str, Any]) -> Table:
     table = _table(("", "rho", "per signal"))
     for name, entry in setting["scores"].items():
         signals = " ".join(f"{one['spearman']:+.2f}" for one in entry["per_signal"].values())
-        table.add_row(name, _with_interval(entry["spearman"], entry["ci95"], "+.2f"), signals)
+        table.add_row(name, spell_interval(entry["spearman"], entry["ci95"], digits=2), signals)
     return table
 
 
@@ -139,11 +140,6 @@ def _table(columns: Sequence[str]) -> Table:
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=number < 2)
     return table
-
-
-def _with_interval(value: float, interval: Sequence[float] | None, spec: str) -> str:
-    ends = f" [{interval[0]:{spec[1:]}}, {interval[1]:{spec[1:]}}]" if interval else ""
-    return f"{value:{spec}}{ends}"
 
 
 def _duration(seconds: float | None) -> str:

@@ -19,6 +19,9 @@ from typing import Protocol, TypedDict, Unpack
 from spaces.noise import HIDDEN_W, scales_on_ridge
 from spaces.spectrum import Spectrum
 
+PUBLISHED = "winner"
+"""The law of [Chandravamsi2025]."""
+
 STEPS = 500
 """Of a fit, where nobody says; as `winnow run` has it."""
 
@@ -112,7 +115,7 @@ class Winner:
         channel_power: p in psi / C^p.
     """
 
-    name: str = "winner"
+    name: str = PUBLISHED
     source: str = "[Chandravamsi2025] WINNER, constants of the public code"
     space: str = "siren2"
     is_variant: bool = False

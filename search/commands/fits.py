@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from search.commands.shared import DEFAULT_STORE, config_option, json_option, print_json, spec_of
+from search.commands.shared import (
+    DEFAULT_STORE,
+    config_option,
+    json_option,
+    print_json,
+    search_options,
+    spec_of,
+)
 from search.config import StoreSettings
 from search.errors import NothingFoundError, UsageError, WorldError, one_line, redact
 from search.options import section_options
@@ -149,11 +156,7 @@ def _say_fit(repeat: int, progress: Progress) -> None:
 @click.argument("signals", nargs=-1, metavar="SIGNAL...")
 @click.option("--name", help="of the campaign; the same name resumes it  [default: made of space, date, settings]")
 @config_option
-@section_options("search")
-@section_options("signal")
-@section_options("task")
-@section_options("network")
-@section_options("fit")
+@search_options
 @section_options("workers")
 @section_options("store")
 @json_option

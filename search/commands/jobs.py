@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from search.commands.fits import print_summaries
-from search.commands.shared import DONE, INTERRUPTED, config_option, fail, json_option, print_json, spec_of
+from search.commands.shared import (
+    DONE,
+    INTERRUPTED,
+    config_option,
+    fail,
+    json_option,
+    print_json,
+    search_options,
+    spec_of,
+)
 from search.config import WorkerSettings
 from search.errors import one_line, redact
 from search.options import section_options
@@ -27,11 +36,7 @@ dashboard_option = click.option("--address", required=True, help="of the cluster
 @click.option("--wait/--no-wait", default=True, help="follow the job until it ends, or leave once it is there")
 @click.option("--env", multiple=True, metavar="NAME", help="variable of this environment that the job gets; repeatable")
 @config_option
-@section_options("search")
-@section_options("signal")
-@section_options("task")
-@section_options("network")
-@section_options("fit")
+@search_options
 @section_options("workers", *[name for name in WorkerSettings.model_fields if name != "address"])
 @section_options("store")
 @json_option

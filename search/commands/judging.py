@@ -10,11 +10,23 @@ import click
 
 from search.commands.shared import config_option, json_option, print_json, spec_of
 from search.config import JUDGING_SEEDS, StudySpec
-from search.options import section_options
+from search.options import section_options, together
 
 seeds_option = click.option(
     "--seeds", type=click.IntRange(2, 1000), help=f"fresh seeds that judge  [default: {JUDGING_SEEDS}]"
 )
+
+
+corpus_options = together(
+    section_options("signal", "start", "crop", "channels", "dims", "kind"),
+    section_options("task"),
+    section_options("network", "depth"),
+    section_options("fit"),
+    section_options("workers"),
+    section_options("store"),
+    json_option,
+)
+"""Of a command that searches several signals at several sizes, but for the search itself."""
 
 
 def sizes_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -35,7 +47,7 @@ def sizes_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="NxWIDTHxSTEPS",
         help="samples, width and steps together, such as 4096x64x300; repeatable",
     )
-    return samples(width(size(command)))
+    return together(samples, width, size)(command)
 
 
 @click.command()
@@ -50,13 +62,7 @@ def sizes_options(command: Callable[..., None]) -> Callable[..., None]:
 @section_options(
     "search", "heuristic", "beyond_domain", "space", "objective", "trials", "pruner", "seed", "plugin", "deterministic"
 )
-@section_options("signal", "start", "crop", "channels", "dims", "kind")
-@section_options("task")
-@section_options("network", "depth")
-@section_options("fit")
-@section_options("workers")
-@section_options("store")
-@json_option
+@corpus_options
 def validate(
     signals: tuple[str, ...],
     name: str | None,
@@ -105,13 +111,7 @@ def validate(
 @seeds_option
 @sizes_options
 @section_options("search", "space", "objective", "trials", "pruner", "seed", "deterministic")
-@section_options("signal", "start", "crop", "channels", "dims", "kind")
-@section_options("task")
-@section_options("network", "depth")
-@section_options("fit")
-@section_options("workers")
-@section_options("store")
-@json_option
+@corpus_options
 def calibrate(
     signals: tuple[str, ...],
     name: str | None,

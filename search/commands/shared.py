@@ -12,7 +12,7 @@ import click
 
 from search.config import StoreSettings, StudySpec, read_spec
 from search.errors import one_line
-from search.options import given
+from search.options import given, section_options, together
 from search.plugins import load_plugins
 
 DONE, WORLD_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -27,6 +27,9 @@ store_option = click.option(
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file; the command line wins over it"
 )
+search_options = together(*(section_options(name) for name in ("search", "signal", "task", "network", "fit")))
+"""What is searched, for which signals; not who fits, nor where it is kept."""
+
 storage_option = click.option("--storage", help="Optuna storage URL in place of the store's journal")
 
 
